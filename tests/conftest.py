@@ -1,0 +1,25 @@
+"""Fixtures shared by every room."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The folder of real clips beside the checkout; tests that need it skip where it is absent."""
+    folder = SHARED / "clips"
+    if not folder.is_dir():
+        pytest.skip("the real clips (../shared/clips) are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of golden tensors beside the checkout; tests that need it skip where it is absent."""
+    folder = SHARED / "golden"
+    if not folder.is_dir():
+        pytest.skip("the golden cases (../shared/golden) are not here")
+    return folder
