@@ -1,0 +1,7 @@
+"""What describes a frame: label maps and image-valued conditions, as tensors and as pictures."""
+
+from vid2vid.conditions.instances import instance_edges, track_components
+from vid2vid.conditions.labels import LabelClass, LabelSchema
+from vid2vid.conditions.schema import ConditionSchema
+
+__all__ = ["ConditionSchema", "LabelClass", "LabelSchema", "instance_edges", "track_components"]
