@@ -14,6 +14,7 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
@@ -87,7 +88,7 @@ def _argument(
     elif get_origin(kind) is Literal:
         options |= {"choices": get_args(kind), "metavar": placeholder or "|".join(get_args(kind))}
     else:
-        options |= {"type": kind, "metavar": placeholder or parameter.name.upper()}
+        options |= {"type": _path if kind is Path else kind, "metavar": placeholder or parameter.name.upper()}
     if several:
         options["nargs"] = "+"
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
@@ -108,6 +109,11 @@ def _unwrap(hint: object) -> tuple[Any, bool]:
     if get_origin(hint) is list:
         return get_args(hint)[0], True
     return hint, False
+
+
+def _path(text: str) -> Path:
+    """A path as it was typed: for the class itself jsonargparse reads YAML, where ``3:`` is a map."""
+    return Path(text)
 
 
 def _split_settings(words: list[str], parser: ArgumentParser) -> tuple[list[str], list[str]]:

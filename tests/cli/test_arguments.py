@@ -1,0 +1,176 @@
+"""From signature and docstring to the words a user types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from vid2vid.cli.arguments import build_parser, call, read_docstring
+from vid2vid.errors import UserError
+
+
+class Seen:
+    """What the verb below was called with, last."""
+
+    values: dict[str, Any]
+
+
+def train(
+    dataset: Path,
+    *settings: str,
+    recipe: str,
+    out: Path,
+    frames: str | None = None,
+    steps: int = 3,
+    rate: float | None = None,
+    first_frame: list[Path] | None = None,
+    device: Literal["auto", "cpu"] = "auto",
+    fresh: bool = False,
+) -> int | None:
+    """Train something.
+
+    Args:
+        dataset: a folder of clips, 100 % of it
+            and a second line
+        *settings (key=value): a key of the recipe
+        recipe (NAME): the recipe
+        out (RUN): the run
+        frames (START:STOP): a part of each clip
+        steps: how many
+        rate: how fast
+        first_frame (PICTURE): given frames
+        device: where
+        fresh: start anew
+
+    Example:
+        vid2vid train street --recipe tiny --out runs/street
+    """
+    Seen.values = dict(locals())
+    return None
+
+
+def collect(sources: list[Path], *, out: Path) -> int:
+    """Collect.
+
+    Args:
+        sources (SOURCE): files
+        out (X): folder
+    """
+    Seen.values = {"sources": sources, "out": out}
+    return 1
+
+
+def parse(*words: str) -> dict[str, Any]:
+    assert call(train, "vid2vid train", list(words)) == 0
+    return Seen.values
+
+
+def complaint(*words: str) -> str:
+    with pytest.raises(UserError) as caught:
+        call(train, "vid2vid train", list(words))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.endswith("; see vid2vid train --help")
+    return message.removesuffix("; see vid2vid train --help")
+
+
+REQUIRED = ("street", "--recipe", "tiny", "--out", "run")
+
+
+def test_types_and_defaults() -> None:
+    values = parse(*REQUIRED)
+    assert values == {
+        "dataset": Path("street"),
+        "settings": (),
+        "recipe": "tiny",
+        "out": Path("run"),
+        "frames": None,
+        "steps": 3,
+        "rate": None,
+        "first_frame": None,
+        "device": "auto",
+        "fresh": False,
+    }
+    values = parse(
+        *REQUIRED,
+        "--steps=5",
+        "--rate",
+        "2.5",
+        "--first-frame",
+        "a.png",
+        "b.png",
+        "--device",
+        "cpu",
+        "--fresh",
+    )
+    assert values["first_frame"] == [Path("a.png"), Path("b.png")]
+    assert (values["steps"], values["rate"], values["device"], values["fresh"]) == (5, 2.5, "cpu", True)
+
+
+@pytest.mark.parametrize("text", ["0:57", "12", "null", "true", "1e3", "-3:", "[1", "~"])
+def test_text_stays_text(text: str) -> None:
+    assert parse(*REQUIRED, f"--frames={text}")["frames"] == text
+    assert parse(text.lstrip("-"), *REQUIRED[1:])["dataset"] == Path(text.lstrip("-"))
+
+
+def test_settings_stand_anywhere_but_are_no_option_values() -> None:
+    values = parse("a=1", "street", "--recipe", "tiny", "b.c=[2, 3]", "--fresh", "d=", "--out", "lr=3")
+    assert values["settings"] == ("a=1", "b.c=[2, 3]", "d=")
+    assert values["out"] == Path("lr=3")
+    assert parse("runs/a=b", *REQUIRED[1:])["dataset"] == Path("runs/a=b")
+
+
+def test_a_list_of_positionals_and_the_exit_code() -> None:
+    assert call(collect, "vid2vid collect", ["a", "b", "--out", "x"]) == 1
+    assert Seen.values == {"sources": [Path("a"), Path("b")], "out": Path("x")}
+    assert call(collect, "vid2vid collect", ["--out", "x", "a"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "missing DATASET, --recipe, --out"),
+        ((*REQUIRED, "--steps", "many"), "--steps: 'many' is not a whole number"),
+        ((*REQUIRED, "--rate", "fast"), "--rate: 'fast' is not a number"),
+        ((*REQUIRED, "--device", "gpu"), "--device: invalid choice: 'gpu' (choose from 'auto', 'cpu')"),
+        ((*REQUIRED, "--frames"), "--frames: expected one argument"),
+        ((*REQUIRED, "--step", "3"), "unrecognized arguments: --step 3"),
+        ((*REQUIRED, "other"), "unrecognized arguments: other"),
+    ],
+)
+def test_complaints_are_one_line(words: tuple[str, ...], message: str) -> None:
+    assert complaint(*words) == message
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call(train, "vid2vid train", ["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith(
+        "usage: vid2vid train DATASET [key=value ...] --recipe NAME --out RUN [options] Train something."
+    )
+    assert "DATASET a folder of clips, 100 % of it and a second line" in text
+    assert "--frames START:STOP a part of each clip" in text
+    assert "--steps STEPS how many (default: 3)" in text
+    assert "--device auto|cpu where (default: auto)" in text
+    assert "key=value: a key of the recipe" in text
+    assert text.endswith("example: vid2vid train street --recipe tiny --out runs/street")
+
+
+def test_an_argument_without_help_is_refused() -> None:
+    def bare(source: Path) -> None:
+        """Do.
+
+        Args:
+            other: not there
+        """
+
+    with pytest.raises(KeyError):
+        build_parser(bare, "vid2vid bare")
+
+
+def test_read_docstring_of_one_line() -> None:
+    text = read_docstring("Do something.")
+    assert (text.description, text.arguments, text.example) == ("Do something.", {}, "")
