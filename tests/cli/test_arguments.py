@@ -28,6 +28,7 @@ def train(
     first_frame: list[Path] | None = None,
     device: Literal["auto", "cpu"] = "auto",
     fresh: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> int | None:
     """Train something.
 
@@ -43,6 +44,7 @@ def train(
         first_frame (PICTURE): given frames
         device: where
         fresh: start anew
+        size (WxH): how large
 
     Example:
         vid2vid train street --recipe tiny --out runs/street
@@ -92,6 +94,7 @@ def test_types_and_defaults() -> None:
         "first_frame": None,
         "device": "auto",
         "fresh": False,
+        "size": None,
     }
     values = parse(
         *REQUIRED,
@@ -106,6 +109,7 @@ def test_types_and_defaults() -> None:
         "--fresh",
     )
     assert values["first_frame"] == [Path("a.png"), Path("b.png")]
+    assert parse(*REQUIRED, "--size", "512x256")["size"] == (512, 256)
     assert (values["steps"], values["rate"], values["device"], values["fresh"]) == (5, 2.5, "cpu", True)
 
 
@@ -135,6 +139,14 @@ def test_a_list_of_positionals_and_the_exit_code() -> None:
         ((*REQUIRED, "--steps", "many"), "--steps: 'many' is not a whole number"),
         ((*REQUIRED, "--rate", "fast"), "--rate: 'fast' is not a number"),
         ((*REQUIRED, "--device", "gpu"), "--device: invalid choice: 'gpu' (choose from 'auto', 'cpu')"),
+        (
+            (*REQUIRED, "--size", "512"),
+            "--size: '512' is not a size; write WIDTHxHEIGHT, such as 512x256",
+        ),
+        (
+            (*REQUIRED, "--size", "0x4"),
+            "--size: '0x4' is not a size; write WIDTHxHEIGHT, such as 512x256",
+        ),
         ((*REQUIRED, "--frames"), "--frames: expected one argument"),
         ((*REQUIRED, "--step", "3"), "unrecognized arguments: --step 3"),
         ((*REQUIRED, "other"), "unrecognized arguments: other"),

@@ -88,7 +88,7 @@ def _argument(
     elif get_origin(kind) is Literal:
         options |= {"choices": get_args(kind), "metavar": placeholder or "|".join(get_args(kind))}
     else:
-        options |= {"type": _path if kind is Path else kind, "metavar": placeholder or parameter.name.upper()}
+        options |= {"type": _READERS.get(kind, kind), "metavar": placeholder or parameter.name.upper()}
     if several:
         options["nargs"] = "+"
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
@@ -97,7 +97,7 @@ def _argument(
         options["required"] = True
     else:
         options["default"] = parameter.default
-        if parameter.default not in (None, False):
+        if parameter.default is not None and parameter.default is not False:
             options["help"] += f" (default: {parameter.default})"
     return f"--{parameter.name.replace('_', '-')}", options
 
@@ -114,6 +114,19 @@ def _unwrap(hint: object) -> tuple[Any, bool]:
 def _path(text: str) -> Path:
     """A path as it was typed: for the class itself jsonargparse reads YAML, where ``3:`` is a map."""
     return Path(text)
+
+
+def _size(text: str | tuple[int, int]) -> tuple[int, int]:
+    """``512x256``: width and height. jsonargparse checks a value by reading it again, hence the tuple."""
+    if isinstance(text, tuple):
+        return text
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or 0 in (size := (int(match[1]), int(match[2]))):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size; write WIDTHxHEIGHT, such as 512x256")
+    return size
+
+
+_READERS = {Path: _path, tuple[int, int]: _size}
 
 
 def _split_settings(words: list[str], parser: ArgumentParser) -> tuple[list[str], list[str]]:
