@@ -1,0 +1,24 @@
+"""Which device does the work."""
+
+from __future__ import annotations
+
+import torch
+
+from vid2vid.errors import UserError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` takes CUDA, then MPS, then the CPU; any other name is taken as it is.
+
+    Raises:
+        UserError: a device this machine, or this build of torch, does not have.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"device {name}: not to be had here ({reason}); try --device auto") from error
+    return device

@@ -1,0 +1,156 @@
+"""All losses put together: what the generator and the discriminators are asked for, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vid2vid.config import LossWeights
+from vid2vid.flow.warp import warp
+from vid2vid.losses.gan import feature_matching, least_squares
+from vid2vid.losses.pixel import charbonnier, gradient_difference, masked_l1, structural_dissimilarity
+from vid2vid.losses.temporal import Group
+from vid2vid.types import GeneratorOutput
+
+
+class Losses(NamedTuple):
+    """Weighted terms by name; each side's loss is the sum of its own."""
+
+    generator: dict[str, Tensor]
+    discriminator: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The frames of one optimisation step, n per clip; (B, n, ...) throughout.
+
+    condition: (B, n, C, H, W); real: (B, n, 3, H, W).
+    outputs: n outputs, as made.
+    before_real, before_fake: (B, n, 3, H, W), the frame before each: real, and as generated (detached).
+    flow: (B, n, 2, H, W) reference flow; confidence: (B, n, 1, H, W).
+    groups: per temporal scale, what the video discriminator sees, or None.
+    """
+
+    condition: Tensor
+    real: Tensor
+    outputs: Sequence[GeneratorOutput]
+    before_real: Tensor
+    before_fake: Tensor
+    flow: Tensor
+    confidence: Tensor
+    groups: Sequence[Group | None] = ()
+
+
+class Objective(nn.Module):
+    """Turns a chunk into the losses of both sides, with one forward of each discriminator on the fakes.
+
+    Args:
+        image_discriminator: sees (condition, frame); None trains without one.
+        video_discriminators: one per temporal scale.
+        perceptual: a perceptual distance of two pictures, or None.
+        self_made_first: the model makes its own first frame (turns the mask term on).
+    """
+
+    def __init__(
+        self,
+        image_discriminator: nn.Module | None,
+        video_discriminators: Sequence[nn.Module],
+        weights: LossWeights,
+        *,
+        perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
+        self_made_first: bool = False,
+    ) -> None:
+        super().__init__()
+        self.image_discriminator = image_discriminator
+        self.video_discriminators = nn.ModuleList(video_discriminators)
+        self.weights = weights
+        self.perceptual = perceptual
+        self.self_made_first = self_made_first
+
+    def forward(self, chunk: Chunk) -> Losses:
+        """Losses of a chunk: means over its frames."""
+        losses = Losses({}, {})
+        condition, real = chunk.condition.flatten(0, 1), chunk.real.flatten(0, 1)
+        frame = torch.stack([output.frame for output in chunk.outputs], dim=1).flatten(0, 1)
+        raw = torch.stack([output.raw for output in chunk.outputs], dim=1).flatten(0, 1)
+        warps = any(output.flow is not None for output in chunk.outputs)
+        pictures = [frame, raw] if warps else [frame]
+        # Both the result and the raw hallucination are judged; where they are the same, it counts twice.
+        share = 2.0 / len(pictures)
+
+        if self.image_discriminator is not None and self.weights.gan:
+            self._judge_frames(losses, condition, real, pictures, share)
+        for scale, group in enumerate(chunk.groups):
+            if group is not None and self.weights.video_gan:
+                self._judge_video(losses, scale, group)
+        self._compare(losses.generator, real, pictures, share)
+        self._flow_terms(losses.generator, chunk)
+        return losses
+
+    def _judge_frames(
+        self, losses: Losses, condition: Tensor, real: Tensor, pictures: list[Tensor], share: float
+    ) -> None:
+        assert self.image_discriminator is not None
+        on_real = self.image_discriminator(torch.cat([condition, real], dim=1))
+        losses.discriminator["real"] = least_squares(on_real, 1.0)
+        fake_side, gan, matching = [], [], []
+        for picture in pictures:
+            on_fake = self.image_discriminator(torch.cat([condition, picture], dim=1))
+            fake_side.append(least_squares(on_fake, 0.0))
+            gan.append(least_squares(on_fake, 1.0))
+            matching.append(feature_matching(on_real, on_fake))
+        losses.discriminator["fake"] = torch.stack(fake_side).sum() * share / 2
+        losses.generator["gan"] = torch.stack(gan).sum() * share * self.weights.gan
+        losses.generator["feature_matching"] = (
+            torch.stack(matching).sum() * share * self.weights.feature_matching
+        )
+
+    def _judge_video(self, losses: Losses, scale: int, group: Group) -> None:
+        discriminator = self.video_discriminators[scale]
+        on_real = discriminator(torch.cat([group.real, group.flows], dim=1))
+        on_fake = discriminator(torch.cat([group.fake, group.flows], dim=1))
+        losses.discriminator[f"video_{scale}_real"] = least_squares(on_real, 1.0) / 2
+        losses.discriminator[f"video_{scale}_fake"] = least_squares(on_fake, 0.0) / 2
+        losses.generator[f"video_{scale}_gan"] = least_squares(on_fake, 1.0) * self.weights.video_gan
+        losses.generator[f"video_{scale}_feature_matching"] = (
+            feature_matching(on_real, on_fake) * self.weights.feature_matching
+        )
+
+    def _compare(self, terms: dict[str, Tensor], real: Tensor, pictures: list[Tensor], share: float) -> None:
+        """Pixel and perceptual distances of the result and of the raw hallucination to the truth."""
+        distances: list[tuple[str, float, Callable[[Tensor, Tensor], Tensor] | None]] = [
+            ("perceptual", self.weights.perceptual, self.perceptual),
+            ("charbonnier", self.weights.charbonnier, charbonnier),
+            ("gradient", self.weights.gradient, gradient_difference),
+            ("ssim", self.weights.ssim, structural_dissimilarity),
+        ]
+        for name, weight, distance in distances:
+            if weight and distance is not None:
+                total = torch.stack([distance(picture, real) for picture in pictures]).sum()
+                terms[name] = total * share * weight
+
+    def _flow_terms(self, terms: dict[str, Tensor], chunk: Chunk) -> None:
+        """Flow, warp and mask terms, over the frames that were made with a warp."""
+        made = [(i, output) for i, output in enumerate(chunk.outputs) if output.flow is not None]
+        weights = self.weights
+        if made:
+            picks = [i for i, _ in made]
+            flow = torch.stack([output.flow for _, output in made], dim=1).flatten(0, 1)  # type: ignore[arg-type]
+            reference, confidence = chunk.flow[:, picks].flatten(0, 1), chunk.confidence[:, picks].flatten(0, 1)
+            real, before = chunk.real[:, picks].flatten(0, 1), chunk.before_real[:, picks].flatten(0, 1)
+            terms["flow"] = masked_l1(flow, reference, confidence) * weights.flow
+            terms["flow_warp"] = masked_l1(warp(before, flow), real, confidence) * weights.flow
+            if self.self_made_first and weights.mask:
+                mask = torch.stack([output.mask for _, output in made], dim=1).flatten(0, 1)  # type: ignore[arg-type]
+                terms["mask"] = masked_l1(mask, torch.zeros_like(mask), confidence) * weights.mask
+        # The temporal term needs a frame before, made or given; the first self-made frame has zero confidence.
+        if weights.temporal_warp:
+            frame = torch.stack([output.frame for output in chunk.outputs], dim=1).flatten(0, 1)
+            expected = warp(chunk.before_fake.flatten(0, 1), chunk.flow.flatten(0, 1)).detach()
+            terms["temporal_warp"] = (
+                masked_l1(frame, expected, chunk.confidence.flatten(0, 1)) * weights.temporal_warp
+            )

@@ -1,0 +1,64 @@
+"""VGG-19 perceptual loss (weights from torchvision's cache or a named file; off where there are none)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vid2vid.errors import UserError
+
+_FILE = "vgg19-dcbb9e9d.pth"
+_TAPS = {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0}
+"""Weights of relu1_1, 2_1, 3_1, 4_1 and 5_1, by their place in torchvision's ``features``."""
+
+
+def find_vgg_weights() -> Path | None:
+    """torchvision's cached VGG-19 weights, if this machine has them."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / _FILE
+    return path if path.is_file() else None
+
+
+class PerceptualLoss(nn.Module):
+    """L1 between VGG-19 activations of two pictures in [-1, 1], weighted per layer as published.
+
+    Inputs wider than 1024 are halved first. Raises UserError when the file is not a VGG-19.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        from torchvision.models import vgg19
+
+        network = vgg19(weights=None)
+        try:
+            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{weights}: not VGG-19 weights ({reason}); remove the file or name another") from error
+        self.features = network.features[: max(_TAPS) + 1].eval().requires_grad_(False)
+        for module in self.features:
+            if isinstance(module, nn.ReLU):
+                module.inplace = False
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        while fake.shape[-1] > 1024:
+            fake, real = F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2)
+        total = fake.new_zeros(())
+        with torch.no_grad():
+            targets = self._activations(real)
+        for weight, one, other in zip(_TAPS.values(), self._activations(fake), targets, strict=True):
+            total = total + weight * F.l1_loss(one, other)
+        return total
+
+    def _activations(self, x: Tensor) -> list[Tensor]:
+        x = ((x + 1) / 2 - self.mean) / self.std
+        kept = []
+        for i, module in enumerate(self.features):
+            x = module(x)
+            if i in _TAPS:
+                kept.append(x)
+        return kept

@@ -1,0 +1,45 @@
+"""Direct comparisons of frames: for small data, and where no perceptual network is at hand."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def charbonnier(a: Tensor, b: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Smooth L1: mean of sqrt((a - b)^2 + epsilon^2)."""
+    return torch.sqrt((a - b).square() + epsilon**2).mean()
+
+
+def gradient_difference(a: Tensor, b: Tensor) -> Tensor:
+    """Mean L1 between the horizontal and vertical differences of two pictures (B, C, H, W)."""
+    difference = a - b
+    horizontal = (difference[..., :, 1:] - difference[..., :, :-1]).abs().mean()
+    vertical = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
+    return horizontal + vertical
+
+
+def structural_dissimilarity(a: Tensor, b: Tensor, levels: int = 3) -> Tensor:
+    """1 - SSIM, mean over ``levels`` resolutions; 7x7 uniform windows, frames in [-1, 1].
+
+    Source: Wang et al., "Image quality assessment", IEEE TIP 2004, with the usual constants for a range of 2.
+    """
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    total = a.new_zeros(())
+    for level in range(levels):
+        if level:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        stacked = F.avg_pool2d(torch.cat([a, b, a * a, b * b, a * b]), 7, stride=1)
+        mean_a, mean_b, square_a, square_b, product = stacked.chunk(5)
+        variance = square_a - mean_a.square() + square_b - mean_b.square()
+        covariance = product - mean_a * mean_b
+        ssim = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+        ssim = ssim / ((mean_a.square() + mean_b.square() + c1) * (variance + c2))
+        total = total + (1 - ssim.mean()) / levels
+    return total
+
+
+def masked_l1(a: Tensor, b: Tensor, confidence: Tensor) -> Tensor:
+    """Mean over *all* elements of |a c - b c|: what is not confident counts as equal."""
+    return (a * confidence - b * confidence).abs().mean()

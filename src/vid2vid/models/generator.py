@@ -1,0 +1,119 @@
+"""The sequential generator of the paper at its coarsest scale (section 3.2): one frame from the last ones.
+
+    y_t = (1 - m_t) * warp(y_{t-1}, w_t) + m_t * h_t                                    (equation 4)
+
+and with the foreground prior (equation 6) the foreground drawn over the whole result:
+
+    y_t = f_t * h_fg + (1 - f_t) * y_t
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vid2vid.flow.warp import warp
+from vid2vid.models.layers import Upsampling, decoder, encoder, head
+from vid2vid.types import GeneratorOutput
+
+FLOW_SCALE = 20.0
+"""Pixels per unit of the flow head, so that usual motion lies near one."""
+
+
+class Features(NamedTuple):
+    """Last decoder activations, (B, width, H, W) each: what the next finer scale adds to its own."""
+
+    image: Tensor
+    flow: Tensor | None
+    foreground: Tensor | None
+
+
+class Generator(nn.Module):
+    """One step at one scale: (L + 1 conditions, L past frames) to a frame.
+
+    Args:
+        condition_channels: channels of one encoded condition.
+        history: L, how many past frames and conditions are seen. 0 makes an image model: no past, no warp.
+        width: channels at full resolution; they double at each of the ``downs`` halvings.
+        blocks: residual blocks in all; the second half comes after both encoders are summed.
+        use_flow: predict flow and mask, and warp the last frame (the paper's ablation sets it to False).
+        foreground: give foreground classes a network of their own that sees only the conditions.
+        upsampling: see ``layers.Upsampling``.
+    """
+
+    def __init__(
+        self,
+        condition_channels: int,
+        *,
+        history: int = 2,
+        width: int = 64,
+        downs: int = 3,
+        blocks: int = 9,
+        use_flow: bool = True,
+        foreground: bool = True,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__()
+        late = blocks // 2
+        conditions = condition_channels * (history + 1)
+        self.encode_conditions = encoder(conditions, width, downs, blocks - late)
+        self.decode_image = decoder(width, downs, late, upsampling)
+        self.image_head = head(width, 3)
+
+        self.has_history = history > 0
+        if self.has_history:
+            self.encode_frames = encoder(3 * history, width, downs, blocks - late)
+
+        self.has_flow = self.has_history and use_flow
+        if self.has_flow:
+            self.decode_flow = decoder(width, downs, late, upsampling)
+            self.flow_head = head(width, 2)
+            self.mask_head = head(width, 1)
+
+        self.has_foreground = foreground
+        if foreground:
+            slim = width // 2 if downs > 2 else width
+            self.encode_foreground = encoder(conditions, slim, downs, 0)
+            self.decode_foreground = decoder(slim, downs, blocks, upsampling)
+            self.foreground_head = head(slim, 3)
+
+    def forward(
+        self, conditions: Tensor, frames: Tensor, foreground: Tensor | None, first: bool
+    ) -> tuple[GeneratorOutput, Features]:
+        """One frame.
+
+        Args:
+            conditions: (B, (L + 1) C, H, W), the newest last; H and W multiples of ``2 ** downs``.
+            frames: (B, 3 L, H, W) in [-1, 1], the newest last.
+            foreground: (B, 1, H, W) in [0, 1], 1 on foreground classes; read only with a foreground network.
+            first: no frame came before: the history counts as nothing and the hallucination is the result.
+        """
+        features = self.encode_conditions(conditions)
+        if self.has_history and not first:
+            # Without a past the sum gains exactly zero: what normalisation makes of a constant picture.
+            features = features + self.encode_frames(frames)
+
+        image_features = self.decode_image(features)
+        raw = torch.tanh(self.image_head(image_features))
+
+        frame, flow, mask, warped, flow_features = raw, None, None, None, None
+        if self.has_flow and not first:
+            flow_features = self.decode_flow(features)
+            flow = self.flow_head(flow_features) * FLOW_SCALE
+            mask = torch.sigmoid(self.mask_head(flow_features))
+            warped = warp(frames[:, -3:], flow)
+            frame = raw * mask + warped * (1 - mask)
+
+        foreground_features = None
+        if self.has_foreground:
+            if foreground is None:
+                raise ValueError("a generator with a foreground network needs the foreground mask")
+            foreground_features = self.decode_foreground(self.encode_foreground(conditions))
+            drawn = torch.tanh(self.foreground_head(foreground_features))
+            frame = drawn * foreground + frame * (1 - foreground)
+            raw = drawn * foreground + raw * (1 - foreground)
+
+        output = GeneratorOutput(frame=frame, raw=raw, flow=flow, mask=mask, warped=warped)
+        return output, Features(image_features, flow_features, foreground_features)

@@ -1,0 +1,77 @@
+"""The pieces all networks are built from: convolution blocks, residual blocks, encoders and decoders."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Upsampling = Literal["transposed", "resize"]
+"""How decoders double the size: ``transposed`` convolutions as published, or ``resize`` (nearest neighbour, then a
+convolution), which cannot draw checkerboards."""
+
+
+class InstanceNorm(nn.Module):
+    """Normalises every channel of every image by its own mean and variance (no affine part, eps 1e-5)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.instance_norm(x)
+
+
+def conv_block(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution, instance norm, ReLU. Wide kernels pad by reflection, strided ones by zeros, as published."""
+    reflect = "reflect" if stride == 1 else "zeros"
+    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, padding_mode=reflect)
+    return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
+
+
+def up_block(channels_in: int, channels_out: int, upsampling: Upsampling) -> nn.Sequential:
+    """Doubles height and width: (B, channels_in, H, W) to (B, channels_out, 2H, 2W)."""
+    if upsampling == "transposed":
+        conv = nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
+        return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Upsample(scale_factor=2), *conv_block(channels_in, channels_out, 3))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with instance norm, added to the input; channels stay."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        self.block = nn.Sequential(*conv_block(channels, channels, 3), second, InstanceNorm())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
+def residual_blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+
+
+def encoder(channels_in: int, width: int, downs: int, blocks: int) -> nn.Sequential:
+    """7x7 stem to ``width`` channels, ``downs`` halvings that double the width, then residual blocks."""
+    stem = conv_block(channels_in, width, 7)
+    halvings = [conv_block(width * 2**i, width * 2 ** (i + 1), 3, stride=2) for i in range(downs)]
+    return nn.Sequential(stem, *halvings, residual_blocks(width * 2**downs, blocks))
+
+
+def decoder(width: int, downs: int, blocks: int, upsampling: Upsampling) -> nn.Sequential:
+    """Residual blocks, then ``downs`` doublings back to ``width`` channels: the mirror of ``encoder``."""
+    doublings = [up_block(width * 2 ** (i + 1), width * 2**i, upsampling) for i in reversed(range(downs))]
+    return nn.Sequential(residual_blocks(width * 2**downs, blocks), *doublings)
+
+
+def head(width: int, channels: int) -> nn.Conv2d:
+    """7x7 convolution from features to pictures, flows or masks; the caller applies what bounds them."""
+    return nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
+
+
+def initialise(network: nn.Module, std: float = 0.02) -> None:
+    """Convolution weights N(0, ``std``), biases zero, as in the paper."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

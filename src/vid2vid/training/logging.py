@@ -1,0 +1,102 @@
+"""What a run leaves to watch: ``metrics.jsonl``, TensorBoard events, sample videos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from vid2vid.conditions import ConditionSchema
+from vid2vid.data import Clip
+from vid2vid.models.renderer import Renderer
+from vid2vid.training.trainer import Metrics
+from vid2vid.video import VideoWriter
+
+SAMPLE_FRAMES = 24
+
+
+class RunLog:
+    """Appends a line of JSON a step; TensorBoard too, where it is installed (extra ``train``)."""
+
+    def __init__(self, run: Path, first_step: int) -> None:
+        _drop_from(run / "metrics.jsonl", first_step)
+        self._file = (run / "metrics.jsonl").open("a")
+        self._board: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        self._board = SummaryWriter(str(run), purge_step=first_step)
+
+    def write(self, step: int, frames: int, metrics: Metrics) -> None:
+        rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
+        self._file.write(json.dumps({"step": step, "frames": frames, **rounded}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in metrics.items():
+                self._board.add_scalar(name, value, step)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _drop_from(path: Path, step: int) -> None:
+    """Forgets lines from ``step`` on (and a torn last one): they are about to be run again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    path.write_text("".join(line + "\n" for line in kept))
+
+
+@torch.no_grad()
+def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: Clip, rate: float) -> None:
+    """A video of the condition, the real frames and the synthesis side by side, started as the model starts best:
+    from real frames where it keeps a history."""
+    device = next(renderer.parameters()).device
+    training = renderer.training
+    renderer.eval()
+    count = min(len(clip), SAMPLE_FRAMES)
+    state = None
+    given: list[tuple[torch.Tensor, torch.Tensor]] = []
+    with VideoWriter(path, rate) as writer:
+        for t in range(count):
+            read = clip.read(t, t + 1)
+            real = _tensor(read.frames[0]).to(device)
+            condition = schema.encode(
+                labels=None if read.labels is None else torch.from_numpy(read.labels).to(device),
+                instances=None if read.instances is None else torch.from_numpy(read.instances).to(device),
+                image=None if read.image is None else _tensor(read.image[0]).to(device),
+            )
+            if len(given) < renderer.history:
+                given.append((condition, real))
+                made = real
+            else:
+                if state is None:
+                    known = [torch.stack(part, dim=1) for part in zip(*given, strict=True)]
+                    state = renderer.init_state(*known) if given else renderer.init_state(condition)
+                output, state = renderer.step(condition, state)
+                made = output.frame
+            picture = ((made[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+            writer.write(np.concatenate([schema.tint(condition[0]), read.frames[0], picture], axis=1))
+    renderer.train(training)
+
+
+def _tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -1,0 +1,211 @@
+"""The optimisation of one sequence: unroll the renderer, judge each chunk, step both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vid2vid.conditions import ConditionSchema
+from vid2vid.config import Recipe
+from vid2vid.errors import Diverged
+from vid2vid.flow import photometric_confidence
+from vid2vid.losses.objective import Chunk, Objective
+from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
+from vid2vid.losses.temporal import TemporalWindow
+from vid2vid.models.discriminators import MultiScaleDiscriminator
+from vid2vid.models.renderer import Renderer
+from vid2vid.training.schedule import stage_at
+from vid2vid.types import GeneratorOutput, VideoBatch
+
+PATIENCE = 10
+"""Non-finite steps in a row after which training is given up."""
+
+Metrics = dict[str, float]
+
+
+class Trainer:
+    """Networks and optimisers of a run, and how one sequence trains them.
+
+    step: optimiser steps done; frames: frames generated so far, over the whole batch.
+    """
+
+    def __init__(
+        self, renderer: Renderer, schema: ConditionSchema, recipe: Recipe, device: torch.device
+    ) -> None:
+        self.recipe, self.schema, self.device = recipe, schema, device
+        self.renderer = renderer.to(device).train()
+        self.objective = build_objective(schema, recipe).to(device)
+        self.average: AveragedModel | None = None
+        if recipe.train.ema:
+            self.average = AveragedModel(
+                renderer, multi_avg_fn=get_ema_multi_avg_fn(recipe.train.ema), use_buffers=True
+            )
+        self.judges = [p for p in self.objective.parameters() if p.requires_grad]
+        train = recipe.train
+        self.optimiser = torch.optim.Adam(renderer.parameters(), train.lr, train.betas)
+        self.judge_optimiser = (
+            torch.optim.Adam(self.judges, train.discriminator_lr, train.betas) if self.judges else None
+        )
+        self.step = 0
+        self.frames = 0
+        self.skipped = 0
+
+    @property
+    def result(self) -> Renderer:
+        """The renderer to keep: averaged where the recipe asks for it."""
+        if self.average is None:
+            return self.renderer
+        module: Any = self.average.module
+        return module
+
+    def given_frames(self, sequence: int) -> int:
+        """How many real frames sequence number ``sequence`` starts from: 0, or the whole history."""
+        train, history = self.recipe.train, self.recipe.model.history
+        draw = torch.Generator().manual_seed(train.seed * 1_000_003 + sequence)
+        self_made = float(torch.rand((), generator=draw)) < train.self_made_first
+        return 0 if self_made else history
+
+    def train_sequence(self, batch: VideoBatch, given: int) -> Iterator[Metrics]:
+        """One optimiser step per chunk; yields its loss terms. The last frames carry over, detached.
+
+        Args:
+            batch: (B, T, ...) frames with what describes them.
+            given: the first ``given`` frames are the history, not made.
+        """
+        batch = batch.to(self.device)
+        length = batch.frames.shape[1]
+        given = min(given, length - 1)
+        condition, confidence = self._prepare(batch)
+        window = TemporalWindow(
+            len(self.objective.video_discriminators),
+            self.recipe.discriminator.frames,
+            self.recipe.discriminator.sparse,
+        )
+        if given:
+            state = self.renderer.init_state(condition[:, :given], batch.frames[:, :given])
+            window.push(batch.frames[:, :given], batch.frames[:, :given], batch.flow[:, :given])
+            last = batch.frames[:, given - 1]
+        else:
+            state = self.renderer.init_state(condition[:, 0])
+            last = torch.zeros_like(batch.frames[:, 0])
+
+        size = self.recipe.train.chunk
+        for start in range(given, length, size):
+            stop = min(start + size, length)
+            outputs: list[GeneratorOutput] = []
+            before: list[Tensor] = []
+            for t in range(start, stop):
+                if (t - start) % self.recipe.train.backprop == 0:
+                    state = state.detach()
+                before.append(last.detach())
+                output, state = self.renderer.step(condition[:, t], state)
+                outputs.append(output)
+                last = output.frame
+            now = slice(start, stop)
+            real = batch.frames[:, now]
+            made = torch.stack([output.frame for output in outputs], dim=1)
+            chunk = Chunk(
+                condition=condition[:, now],
+                real=real,
+                outputs=outputs,
+                before_real=_before(batch.frames, start, stop),
+                before_fake=torch.stack(before, dim=1),
+                flow=batch.flow[:, now],
+                confidence=confidence[:, now],
+                groups=window.push(real, made, batch.flow[:, now]),
+            )
+            self.frames += made.shape[0] * made.shape[1]
+            yield self._optimise(chunk)
+
+    def _prepare(self, batch: VideoBatch) -> tuple[Tensor, Tensor]:
+        """Encoded conditions (B, T, C, H, W) and confidence of the reference flow (B, T, 1, H, W)."""
+        count, length = batch.frames.shape[:2]
+        flat = {
+            name: value.flatten(0, 1)
+            for name in ("labels", "instances", "image")
+            if (value := getattr(batch, name)) is not None
+        }
+        condition = self.schema.encode(**flat).unflatten(0, (count, length))
+        frames, before = batch.frames, _before(batch.frames, 0, length)
+        confidence = photometric_confidence(
+            frames.flatten(0, 1), before.flatten(0, 1), batch.flow.flatten(0, 1)
+        ).unflatten(0, (count, length))
+        confidence[:, 0] = 0  # nothing came before the first frame
+        return condition, confidence
+
+    def _optimise(self, chunk: Chunk) -> Metrics:
+        train = self.recipe.train
+        rate = stage_at(self.step, train).rate
+        _set_rate(self.optimiser, train.lr * rate)
+        losses = self.objective(chunk)
+        generator = torch.stack(list(losses.generator.values())).sum()
+        total = generator
+        self.optimiser.zero_grad(set_to_none=True)
+        # One graph serves both sides: each backward reaches only its own parameters.
+        if self.judge_optimiser is not None and losses.discriminator:
+            _set_rate(self.judge_optimiser, train.discriminator_lr * rate)
+            self.judge_optimiser.zero_grad(set_to_none=True)
+            discriminator = torch.stack(list(losses.discriminator.values())).sum()
+            total = total + discriminator
+            discriminator.backward(inputs=self.judges, retain_graph=True)
+        self.step += 1
+        if torch.isfinite(total):
+            generator.backward(inputs=list(self.renderer.parameters()))
+            self.optimiser.step()
+            if self.judge_optimiser is not None and losses.discriminator:
+                self.judge_optimiser.step()
+            if self.average is not None:
+                self.average.update_parameters(self.renderer)
+            self.skipped = 0
+        else:
+            self._skip({**losses.generator, **losses.discriminator})
+        terms = {f"generator/{name}": value for name, value in losses.generator.items()}
+        terms |= {f"discriminator/{name}": value for name, value in losses.discriminator.items()}
+        return {"rate": rate} | {name: float(value) for name, value in terms.items()}
+
+    def _skip(self, terms: dict[str, Tensor]) -> None:
+        self.skipped += 1
+        if self.skipped >= PATIENCE:
+            name = next((name for name, value in terms.items() if not torch.isfinite(value)), "their sum")
+            raise Diverged(
+                f"the losses were not finite for {PATIENCE} steps in a row (first: {name}) at step {self.step}; "
+                "lower train.lr and resume from the last checkpoint"
+            )
+
+
+def build_objective(schema: ConditionSchema, recipe: Recipe) -> Objective:
+    """The discriminators and losses of a recipe, untrained."""
+    judge, weights = recipe.discriminator, recipe.loss
+    settings = {
+        "scales": judge.scales,
+        "width": judge.width,
+        "layers": judge.layers,
+        "spectral": judge.spectral,
+    }
+    image = MultiScaleDiscriminator(schema.channels + 3, **settings) if weights.gan else None
+    video_channels = judge.frames * 3 + (judge.frames - 1) * 2
+    count = judge.temporal_scales if weights.video_gan else 0
+    video: list[nn.Module] = [MultiScaleDiscriminator(video_channels, **settings) for _ in range(count)]
+    vgg = find_vgg_weights() if weights.perceptual else None
+    return Objective(
+        image,
+        video,
+        weights,
+        perceptual=PerceptualLoss(vgg) if vgg else None,
+        self_made_first=recipe.train.self_made_first > 0,
+    )
+
+
+def _before(frames: Tensor, start: int, stop: int) -> Tensor:
+    """The frame before each of frames[:, start:stop]; the very first stands in for its own."""
+    index = torch.arange(start - 1, stop - 1, device=frames.device).clamp(min=0)
+    return frames[:, index]
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate

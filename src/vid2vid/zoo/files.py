@@ -1,0 +1,94 @@
+"""Files written whole or not at all, and tensors read with suspicion."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vid2vid.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside ``folder`` that takes its place when the block ends well, and vanishes otherwise."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises UserError when the file is absent, damaged, or holds something else."""
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; is this a model folder?") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); copy the model again") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a JSON object; copy the model again")
+    return values
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+
+
+def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that have exactly the names and shapes of ``expected`` and only finite values.
+
+    Raises:
+        UserError: the first thing that does not fit, in one line.
+    """
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; copy the model again") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a whole safetensors file ({reason}); copy the model again") from error
+    for name in expected:
+        if name not in tensors:
+            raise UserError(f"{path}: tensor {name} is missing; the file belongs to another model")
+    for name, tensor in tensors.items():
+        if name not in expected:
+            raise UserError(f"{path}: tensor {name} is not part of this model; the file belongs to another one")
+        if tensor.shape != expected[name].shape:
+            found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
+            raise UserError(f"{path}: tensor {name} is {found}, not {wanted}; the file belongs to another model")
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise UserError(f"{path}: tensor {name} holds values that are not finite; train or copy it again")
+    return tensors
