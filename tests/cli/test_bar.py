@@ -65,11 +65,13 @@ def test_without_a_terminal_a_plain_line_now_and_then() -> None:
         for done in range(1, 36):
             clock.now += 1.0
             bar(done, 35, f"loss {done}")
+        bar.say("saved")
     lines = stream.getvalue().splitlines()
     assert lines == [
         "train: 10/35 steps  1 steps/s, 0:25 left  loss 10",
         "train: 20/35 steps  1 steps/s, 0:15 left  loss 20",
         "train: 30/35 steps  1 steps/s, 0:05 left  loss 30",
+        "saved",
         "train: 35/35 steps  1 steps/s, 0:00 left  loss 35",
     ]
 
@@ -88,6 +90,7 @@ def test_a_terminal_gets_a_bar_and_it_ends_with_an_error() -> None:
         with Bar("render", "frames", stream) as bar:
             bar(1, None, "[unknown] length")
             bar(2, 4, "x")
+            bar.say("[aside]")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -95,4 +98,5 @@ def test_a_terminal_gets_a_bar_and_it_ends_with_an_error() -> None:
     text = stream.getvalue()
     assert "render" in text
     assert "2/4" in text
+    assert "[aside]\n" in text
     assert text.endswith("\n") or "\x1b[?25h" in text  # the cursor is back

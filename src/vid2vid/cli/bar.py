@@ -113,6 +113,13 @@ class Bar:
         if self._clock() - self._spoke >= _QUIET:
             self._speak()
 
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        if self._drawn is not None:
+            self._drawn.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=self._stream, flush=True)
+
     def _speak(self) -> None:
         print(self._line, file=self._stream, flush=True)
         self._written, self._spoke = self._line, self._clock()

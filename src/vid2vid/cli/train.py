@@ -1,0 +1,36 @@
+"""``vid2vid train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def train(
+    dataset: Path,
+    *settings: str,
+    recipe: str,
+    out: Path,
+    frames: str | None = None,
+    device: str = "auto",
+) -> None:
+    """Train a renderer on a dataset; the same command goes on where it stopped.
+
+    Ctrl-C saves and stops. The run folder gets config.yaml, checkpoints, sample videos and metrics.jsonl.
+
+    Args:
+        dataset: a dataset folder, or one clip; see vid2vid check
+        *settings (key=value): change a key of the recipe, such as train.steps=2000; vid2vid info lists them
+        recipe (NAME): a recipe of the package, or a YAML file; vid2vid info lists the names
+        out (RUN): the run folder
+        frames (START:STOP): learn from this part of each clip (default: all)
+        device: auto, cpu, cuda, cuda:1 or mps
+
+    Example:
+        vid2vid train data/drive --recipe street-tiny --out runs/drive --frames 0:57 train.steps=3000
+    """
+    from vid2vid.cli.bar import Bar
+    from vid2vid.training import train as run
+
+    with Bar("train", "steps") as bar:
+        model = run(dataset, recipe, out, settings, frames=frames, device=device, progress=bar, say=bar.say)
+    print(f"Model: {model}")
