@@ -2,10 +2,9 @@
 
     python benchmarks/flow_middlebury.py [CLIPS] [--out benchmarks/results/flow_middlebury.json]
 
-CLIPS/flow_middlebury/PAIR holds frame10.png, frame11.png and flow10.flo, the flow from frame 10 to frame 11. Ours
-runs from the current frame to the previous one, so frame 10 is passed as current and frame 11 as previous.
-Prints a markdown table: mean distance in pixels between estimated and true flow over the pixels whose flow is
-known.
+CLIPS/flow_middlebury/PAIR holds frame10.png, frame11.png and flow10.flo, the flow from frame 10 to frame 11.
+Ours runs from the current frame to the previous one, so frame 10 is passed as current, frame 11 as previous.
+Prints a markdown table: mean distance in pixels between estimated and true flow, where the flow is known.
 """
 
 from __future__ import annotations

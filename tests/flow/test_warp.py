@@ -1,0 +1,104 @@
+"""Warping equals border-padded sampling, values and gradients."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from vid2vid.flow import warp
+
+
+def border_padded(x: Tensor, flow: Tensor) -> Tensor:
+    """The definition, with the padding of PyTorch instead of the clamp."""
+    height, width = x.shape[-2:]
+    columns = torch.linspace(-1, 1, width, dtype=x.dtype) + flow[:, 0] / ((width - 1) / 2)
+    rows = torch.linspace(-1, 1, height, dtype=x.dtype)[:, None] + flow[:, 1] / ((height - 1) / 2)
+    return F.grid_sample(x, torch.stack((columns, rows), -1), padding_mode="border", align_corners=True)
+
+
+def test_moves_pixels_the_way_the_flow_points() -> None:
+    x = torch.zeros(1, 1, 5, 7)
+    x[0, 0, 3, 5] = 1  # was at column 5, row 3 in the previous frame
+    flow = torch.zeros(1, 2, 5, 7)
+    flow[0, :, 1, 2] = torch.tensor([3.0, 2.0])  # the pixel (2, 1) came from there
+    flow[0, 0, 3, 5] = -1
+    warped = warp(x, flow)
+    assert warped[0, 0, 1, 2] == pytest.approx(1)
+    assert warped.sum() == pytest.approx(1)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    height=st.integers(2, 12),
+    width=st.integers(2, 12),
+    reach=st.sampled_from([0.0, 0.7, 3.0, 1000.0]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(max_examples=60, deadline=None)
+def test_equals_border_padding_with_its_gradients(
+    seed: int, height: int, width: int, reach: float, dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, 3, height, width, generator=generator, dtype=dtype, requires_grad=True)
+    flow = reach * torch.randn(2, 2, height, width, generator=generator, dtype=dtype)
+    flow.requires_grad_()
+    weight = torch.randn(2, 3, height, width, generator=generator, dtype=dtype)
+    ours, theirs = warp(x, flow), border_padded(x, flow)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    for mine, reference in zip(
+        torch.autograd.grad((ours * weight).sum(), (x, flow)),
+        torch.autograd.grad((theirs * weight).sum(), (x, flow)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-4)
+
+
+def test_no_flow_gives_the_picture_back() -> None:
+    x = torch.rand(2, 3, 33, 47) * 2 - 1
+    torch.testing.assert_close(warp(x, torch.zeros(2, 2, 33, 47)), x, rtol=0, atol=2e-5)
+
+
+def test_float64_interpolates_linear_pictures_exactly() -> None:
+    rows, columns = torch.meshgrid(
+        torch.arange(20, dtype=torch.float64), torch.arange(30, dtype=torch.float64), indexing="ij"
+    )
+    flow = torch.stack((torch.full_like(rows, 0.37), torch.full_like(rows, -0.81)))[None]
+    warped = warp((2 * columns - 3 * rows)[None, None], flow)
+    expected = 2 * (columns + 0.37).clamp(0, 29) - 3 * (rows - 0.81).clamp(0, 19)
+    torch.testing.assert_close(warped[0, 0], expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_pictures_are_sampled_at_full_precision(dtype: torch.dtype) -> None:
+    """At 1,500 columns a grid in bfloat16 would be off by several pixels."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(1, 3, 8, 1500, generator=generator).to(dtype)
+    flow = (5 * torch.randn(1, 2, 8, 1500, generator=generator)).to(dtype)
+    warped = warp(x, flow)
+    assert warped.dtype == dtype
+    assert torch.equal(warped, border_padded(x.float(), flow.float()).to(dtype))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (6, 1)])
+def test_pictures_one_pixel_wide_or_high(height: int, width: int) -> None:
+    x = torch.arange(float(height * width)).view(1, 1, height, width).requires_grad_()
+    flow = torch.full((1, 2, height, width), 2.0, requires_grad=True)
+    warped = warp(x, flow)
+    line = torch.arange(float(height * width))
+    torch.testing.assert_close(warped.detach().flatten(), (line + 2).clamp(max=len(line) - 1))
+    warped.sum().backward()
+    assert torch.isfinite(flow.grad).all()
+
+
+def test_unbounded_flow_meets_the_border() -> None:
+    x = torch.rand(1, 1, 4, 4)
+    warped = warp(x, torch.full((1, 2, 4, 4), float("inf")))
+    assert torch.equal(warped, x[..., -1:, -1:].expand_as(x))
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 4, 5), (2, 3, 4, 4), (1, 2, 4, 4)])
+def test_shapes_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="cannot warp"):
+        warp(torch.zeros(2, 3, 4, 4), torch.zeros(shape))
