@@ -1,5 +1,8 @@
 """Warping equals border-padded sampling, values and gradients."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -102,3 +105,12 @@ def test_unbounded_flow_meets_the_border() -> None:
 def test_shapes_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="cannot warp"):
         warp(torch.zeros(2, 3, 4, 4), torch.zeros(shape))
+
+
+def test_composes_as_the_published_networks_do(golden: Path) -> None:
+    """final = raw * m + warp(previous) * (1 - m), from tensors stored with the published networks."""
+    with np.load(golden / "composite_plain" / "io.npz") as arrays:
+        case = {key: torch.from_numpy(arrays[key]) for key in ("prev", "flow", "weight", "raw", "final")}
+    warped = warp(case["prev"][:, -3:], case["flow"])
+    final = case["raw"] * case["weight"] + warped * (1 - case["weight"])
+    torch.testing.assert_close(final, case["final"], rtol=0, atol=1e-5)
