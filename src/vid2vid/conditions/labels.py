@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ import numpy as np
 import yaml
 
 from vid2vid.errors import UserError
+from vid2vid.video.files import whole_file
 
 LARGEST_ID = 65535
 """Ids live in 8 or 16 bit pictures."""
@@ -132,23 +132,19 @@ class LabelSchema:
         return cls.from_dict(data, source=str(path))
 
     def write(self, path: Path | str) -> None:
-        """Write a ``labels.yaml`` that `read` gives back, whole or not at all."""
+        """Write a ``labels.yaml`` that `read` gives back, whole or not at all.
+
+        Raises:
+            UserError: the disk is full, or the place cannot be written.
+        """
         lines = ["classes:"]
         for entry in self.to_dict()["classes"]:
             text = yaml.safe_dump(
                 entry, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
             )
             lines.append(f"- {text.strip()}")
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write("\n".join(lines) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(Path(path)) as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON or YAML data; flags that are off are left out."""

@@ -1,0 +1,7 @@
+"""Datasets: clips on disk, sequences for training, the dataset doctor, the synthetic city."""
+
+from vid2vid.data.augment import Augmentation
+from vid2vid.data.dataset import Clip, ClipFrames, Dataset
+from vid2vid.data.sampling import sequences
+
+__all__ = ["Augmentation", "Clip", "ClipFrames", "Dataset", "sequences"]

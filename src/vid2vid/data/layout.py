@@ -1,0 +1,135 @@
+"""Where the pictures of a dataset lie: our folder layout and the one of 2018. Looks, never decodes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vid2vid.errors import UserError
+from vid2vid.video.pictures import list_pictures, natural_key
+
+VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".ogv"})
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The pictures of one kind of one clip.
+
+    path: the folder they lie in, or the video file.
+    files: the picture files in natural order; empty for a video.
+    """
+
+    path: Path
+    files: tuple[Path, ...] = ()
+
+    @property
+    def is_video(self) -> bool:
+        return self.path.is_file()
+
+
+@dataclass(frozen=True)
+class ClipFiles:
+    """The files of one clip.
+
+    home: the folder it lies in; ``labels.yaml`` is looked for there, then one level up.
+    strips: by name ("frames", "labels", "densepose", ...).
+    cache: the folder for what is computed from it; need not exist.
+    """
+
+    name: str
+    home: Path
+    strips: dict[str, Strip]
+    cache: Path
+
+    @property
+    def label_list(self) -> Path | None:
+        """The clip's ``labels.yaml``, else its dataset's, else None."""
+        for folder in (self.home, self.home.parent):
+            if (folder / "labels.yaml").is_file():
+                return folder / "labels.yaml"
+        return None
+
+
+def find_clips(root: Path, *, target: str = "frames", condition: str = "labels") -> list[ClipFiles]:
+    """The clips of a dataset in natural order: the folder itself, its subfolders, or the 2018 layout.
+
+    Args:
+        target: name of the folder (or video) of real frames.
+        condition: what the conditions of the 2018 layout (``train_A``) are called.
+
+    Raises:
+        UserError: no such folder, or no clip in it.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give the folder of a clip or of several")
+    for phase in ("train", "test"):
+        if (root / f"{phase}_A").is_dir() or (root / f"{phase}_B").is_dir():
+            return _clips_of_2018(root, phase, target, condition)
+    folders = [root, *_subfolders(root)]
+    clips = [_clip(folder) for folder in folders if _strip(folder, target) is not None]
+    if not clips:
+        raise UserError(
+            f"{root}: no clip here; put the pictures into {target}/ (or a video {target}.mp4), "
+            "in this folder or in a folder per clip"
+        )
+    # A clip that is the root itself has no clips below: its subfolders are its conditions.
+    return clips[:1] if clips[0].home == root else clips
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(
+        (path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_key
+    )
+
+
+def _videos(folder: Path) -> list[Path]:
+    found = (path for path in folder.iterdir() if path.suffix.lower() in VIDEOS and path.name[0] != ".")
+    return sorted(found, key=natural_key)
+
+
+def _strip(home: Path, name: str) -> Strip | None:
+    """The folder of that name, else the one video of that name."""
+    if (home / name).is_dir():
+        return Strip(home / name, tuple(list_pictures(home / name)))
+    videos = [path for path in _videos(home) if path.stem == name]
+    if len(videos) > 1:
+        raise UserError(f"{home}: {videos[0].name} and {videos[1].name} both stand for {name}; keep one")
+    return Strip(videos[0]) if videos else None
+
+
+def _clip(home: Path) -> ClipFiles:
+    names = [folder.name for folder in _subfolders(home)] + [path.stem for path in _videos(home)]
+    strips = {name: strip for name in dict.fromkeys(names) if (strip := _strip(home, name)) is not None}
+    return ClipFiles(home.resolve().name, home, strips, _cache_folder(home))
+
+
+def _clips_of_2018(root: Path, phase: str, target: str, condition: str) -> list[ClipFiles]:
+    """A = conditions, B = frames, inst = instances; a subfolder per clip, or files named CLIP_FRAME."""
+    clips: dict[str, dict[str, Strip]] = {}
+    for letter, name in (("B", target), ("A", condition), ("inst", "instances")):
+        folder = root / f"{phase}_{letter}"
+        if not folder.is_dir():
+            continue
+        for clip in _subfolders(folder):
+            clips.setdefault(clip.name, {})[name] = Strip(clip, tuple(list_pictures(clip)))
+        groups: dict[str, list[Path]] = {}
+        for path in list_pictures(folder):
+            groups.setdefault(path.stem.rpartition("_")[0] or phase, []).append(path)
+        for clip_name, files in groups.items():
+            clips.setdefault(clip_name, {})[name] = Strip(folder, tuple(files))
+    if not any(target in strips for strips in clips.values()):
+        raise UserError(f"{root / f'{phase}_B'}: no frames here; put the real frames of each clip into it")
+    cache = _cache_folder(root)
+    return [ClipFiles(name, root, strips, cache / name) for name, strips in clips.items()]
+
+
+def _cache_folder(home: Path) -> Path:
+    """Beside the data; in the user's cache where the data are read-only."""
+    # Root may write anywhere, so the mode is asked too: a folder nobody may write to stays as it is.
+    if os.access(home, os.W_OK) and home.stat().st_mode & 0o222:
+        return home / ".cache"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    resolved = home.resolve()
+    return caches / "vid2vid" / f"{resolved.name}-{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"

@@ -1,0 +1,201 @@
+"""Which sequence comes when: a pure function of seed and step, so that a stopped training goes on exactly."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, count
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as MapDataset
+
+from vid2vid.data.augment import NO_AUGMENTATION, Augmentation, Transform
+from vid2vid.data.dataset import Clip, Dataset
+from vid2vid.errors import UserError
+from vid2vid.types import VideoBatch
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One sequence: frames start ... start + length - 1 of clip number `clip`, changed by `transform`."""
+
+    clip: int
+    start: int
+    transform: Transform
+
+
+class SequencePlan:
+    """The endless order of sequences. Every possible (clip, start) comes once in each epoch, shuffled anew.
+
+    Args:
+        clips: what to draw from.
+        length: frames of a sequence.
+        seed: with the same seed comes the same order.
+
+    Raises:
+        UserError: a clip is shorter than a sequence; sequences would not have one size.
+    """
+
+    def __init__(
+        self, clips: tuple[Clip, ...], length: int, seed: int, augment: Augmentation = NO_AUGMENTATION
+    ) -> None:
+        for clip in clips:
+            if len(clip) < length:
+                raise UserError(
+                    f"{clip.name}: {len(clip)} frames, but sequences of {length} are asked for; "
+                    "ask for shorter ones or leave the clip out"
+                )
+        sizes = {augment.output_size(clip.size): clip.name for clip in clips}
+        if len(sizes) > 1:
+            first, second = (
+                "x".join(map(str, size)) + f" ({name})" for size, name in list(sizes.items())[:2]
+            )
+            raise UserError(
+                f"clips of different sizes, {first} and {second}; give one size for all (size=...)"
+            )
+        self.length = length
+        self.seed = seed
+        self.augment = augment
+        self._sizes = [clip.size for clip in clips]
+        self._ends = list(accumulate(len(clip) - length + 1 for clip in clips))
+
+    def __len__(self) -> int:
+        """Sequences in an epoch."""
+        return self._ends[-1]
+
+    def __getitem__(self, number: int) -> Sequence:
+        """Sequence `number`, counted from the very first over all epochs."""
+        epoch, turn = divmod(number, len(self))
+        place = int(_shuffled(len(self), self.seed, epoch)[turn])
+        clip = bisect_right(self._ends, place)
+        start = place - (self._ends[clip - 1] if clip else 0)
+        rng = np.random.default_rng((self.seed, epoch, turn, 1))
+        return Sequence(clip, start, self.augment.draw(rng, self._sizes[clip]))
+
+
+@lru_cache(maxsize=4)
+def _shuffled(size: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(size)
+
+
+class _Batches(MapDataset[VideoBatch | UserError]):
+    """Batch by training step."""
+
+    def __init__(self, clips: tuple[Clip, ...], plan: SequencePlan, batch: int) -> None:
+        self.clips = clips
+        self.plan = plan
+        self.batch = batch
+
+    def __getitem__(self, step: int) -> VideoBatch | UserError:
+        # Errors come back as values: a loader would wrap them in the worker's traceback.
+        try:
+            numbers = range(step * self.batch, (step + 1) * self.batch)
+            return stack(
+                [read_sequence(self.clips, self.plan[number], self.plan.length) for number in numbers]
+            )
+        except UserError as error:
+            return error
+
+
+def read_sequence(clips: tuple[Clip, ...], sequence: Sequence, length: int) -> VideoBatch:
+    """A batch of one."""
+    clip, start = clips[sequence.clip], sequence.start
+    flow = np.stack([clip.flow(t) for t in range(start, start + length)])
+    flow[0] = 0  # its frame t - 1 is not in the sequence
+    frames, flow = sequence.transform(clip.read(start, start + length), flow)
+    return VideoBatch(
+        frames=_video(frames.frames),
+        flow=torch.from_numpy(np.ascontiguousarray(flow))[None],
+        labels=None if frames.labels is None else _maps(frames.labels),
+        instances=None if frames.instances is None else _maps(frames.instances),
+        image=None if frames.image is None else _video(frames.image),
+    )
+
+
+def stack(batches: list[VideoBatch]) -> VideoBatch:
+    """Batches of the same kind and size as one."""
+
+    def joined(name: str) -> torch.Tensor | None:
+        parts = [getattr(batch, name) for batch in batches]
+        return None if parts[0] is None else torch.cat(parts)
+
+    frames, flow = joined("frames"), joined("flow")
+    assert frames is not None
+    assert flow is not None
+    return VideoBatch(frames, flow, joined("labels"), joined("instances"), joined("image"))
+
+
+def sequences(
+    dataset: Dataset,
+    length: int,
+    batch: int = 1,
+    seed: int = 0,
+    first_step: int = 0,
+    augment: Augmentation = NO_AUGMENTATION,
+    workers: int = 0,
+) -> Iterator[VideoBatch]:
+    """Batches of sequences without end, one a training step.
+
+    Step n gives the same batch whatever `first_step` and `workers` are. Within an epoch (all possible
+    starts in all clips) no sequence comes twice. The dataset is prepared (objects told apart) first.
+
+    Args:
+        length: frames of a sequence; where real frames are given as history, they are its first ones.
+        first_step: the step to begin, or go on, with.
+        workers: processes that read ahead; 0: this one reads. With any, a script that calls this needs
+            the usual ``if __name__ == "__main__"``.
+
+    Raises:
+        UserError: at once where the clips do not allow it; later where a file cannot be read.
+    """
+    plan = SequencePlan(dataset.clips, length, seed, augment)
+    dataset.prepare()
+    # A forked copy of this process would hang in OpenCV, whose threads do not survive a fork.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    loader = DataLoader(
+        _Batches(dataset.clips, plan, batch),
+        batch_size=None,
+        sampler=count(first_step),
+        num_workers=workers,
+        multiprocessing_context=context if workers else None,
+        collate_fn=_unchanged,
+        worker_init_fn=_start_worker,
+    )
+    return _unwrapped(loader)
+
+
+def _unwrapped(loader: DataLoader[VideoBatch | UserError]) -> Iterator[VideoBatch]:
+    for item in loader:
+        if isinstance(item, UserError):
+            raise item
+        yield item
+
+
+def _unchanged(item: Any) -> Any:
+    return item
+
+
+def _start_worker(worker: int) -> None:
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair; it ends its workers
+    cv2.setNumThreads(1)
+
+
+def _video(pictures: np.ndarray) -> torch.Tensor:
+    """(T, H, W, 3) uint8 to (1, T, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))[None].float() / 127.5 - 1
+
+
+def _maps(maps: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(maps))[None]
