@@ -1,0 +1,46 @@
+"""Frames with time stamps, in and out: video files, folders of pictures, single pictures, scene cuts."""
+
+from vid2vid.video.cuts import find_cuts
+from vid2vid.video.files import whole_file
+from vid2vid.video.index import VERIFY_PIXELS
+from vid2vid.video.pictures import (
+    DEFAULT_RATE,
+    PICTURE_SUFFIXES,
+    PictureFolder,
+    as_rate,
+    list_pictures,
+    natural_key,
+    picture_size,
+    read_picture,
+    recorded_rate,
+    resize_picture,
+    write_picture,
+)
+from vid2vid.video.reader import Part, TimedSource, VideoFile, open_frames
+from vid2vid.video.writer import VIDEO_SUFFIXES, FrameWriter, PictureWriter, VideoWriter, open_writer
+
+__all__ = [
+    "DEFAULT_RATE",
+    "PICTURE_SUFFIXES",
+    "VERIFY_PIXELS",
+    "VIDEO_SUFFIXES",
+    "FrameWriter",
+    "Part",
+    "PictureFolder",
+    "PictureWriter",
+    "TimedSource",
+    "VideoFile",
+    "VideoWriter",
+    "as_rate",
+    "find_cuts",
+    "list_pictures",
+    "natural_key",
+    "open_frames",
+    "open_writer",
+    "picture_size",
+    "read_picture",
+    "recorded_rate",
+    "resize_picture",
+    "whole_file",
+    "write_picture",
+]

@@ -107,7 +107,9 @@ def open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if stream.codec_context is None or not stream.width:
             raise UserError(f"{path}: its video format cannot be decoded; convert it to H.264 first")
         if stream.width * stream.height > MAX_PIXELS:
-            raise UserError(f"{path}: frames of {stream.width}x{stream.height} are too large; scale the video down")
+            raise UserError(
+                f"{path}: frames of {stream.width}x{stream.height} are too large; scale the video down"
+            )
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"err_detect": "explode"}  # say what is damaged instead of hiding it
         yield container, stream
@@ -169,7 +171,9 @@ def _read_index(path: Path, verify: bool | None, _modified: int, _bytes: int) ->
     decoded, whole, turns, mirrored = _decode(path, None if verify or not counted else 1)
     stamps = scan.stamps
     if counted and stamps is not None:
-        if whole:  # what leads the first key frame, as in a broadcast that was cut into, is not shown by anybody
+        if (
+            whole
+        ):  # what leads the first key frame, as in a broadcast that was cut into, is not shown by anybody
             stamps = stamps[np.searchsorted(stamps, decoded[0] or 0) :]
         frames, expected = len(stamps), max(len(stamps), scan.declared)
         if verify:
@@ -218,7 +222,9 @@ def _scan(path: Path) -> _Scan:
             pass  # the rest is unreadable: the length tells
         end -= (container.start_time or 0) / av.time_base
         return _Scan(
-            stamps=_rising(sorted(stamp for stamp in stamps if stamp is not None)) if None not in stamps else None,
+            stamps=_rising(sorted(stamp for stamp in stamps if stamp is not None))
+            if None not in stamps
+            else None,
             packets=len(stamps),
             keys=np.unique(np.array(keys, np.int64)),
             time_base=stream.time_base or Fraction(1, 1000),

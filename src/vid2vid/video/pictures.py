@@ -87,7 +87,9 @@ def write_picture(path: Path | str, picture: np.ndarray) -> None:
         ValueError: an array of another kind, or ids that do not fit.
     """
     path = Path(path)
-    if picture.dtype == np.bool_ or (picture.dtype.kind in "iu" and picture.dtype not in (np.uint8, np.uint16)):
+    if picture.dtype == np.bool_ or (
+        picture.dtype.kind in "iu" and picture.dtype not in (np.uint8, np.uint16)
+    ):
         if picture.min(initial=0) < 0 or picture.max(initial=0) > 0xFFFF:
             raise ValueError("ids outside 0 to 65535 do not fit into a picture")
         picture = picture.astype(np.uint8 if picture.max(initial=0) <= 0xFF else np.uint16)
@@ -148,7 +150,11 @@ class PictureFolder:
 
     def _hint(self) -> str:
         inside = self.path / "frames"
-        return f"did you mean {inside}?" if inside.is_dir() else "give the folder that holds the frames themselves"
+        return (
+            f"did you mean {inside}?"
+            if inside.is_dir()
+            else "give the folder that holds the frames themselves"
+        )
 
     def __len__(self) -> int:
         return len(self.files)
@@ -157,7 +163,9 @@ class PictureFolder:
         index = range(len(self))[index]  # negative indices and IndexError, as lists have them
         image = read_picture(self.files[index])
         if image.shape[1::-1] != self.size:
-            raise UserError(f"{self.files[index]}: changed its size while it was read; leave the folder alone")
+            raise UserError(
+                f"{self.files[index]}: changed its size while it was read; leave the folder alone"
+            )
         return Frame(image, float(self.times[index]))
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -199,7 +207,9 @@ def recorded_rate(clip: Path) -> Fraction | None:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
         return as_rate(str(record["rate"])) if "rate" in record else None
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: does not say the frame rate ({' '.join(str(error).split())}); put 'rate: 25'") from error
+        raise UserError(
+            f"{path}: does not say the frame rate ({' '.join(str(error).split())}); put 'rate: 25'"
+        ) from error
 
 
 class _Opened:
@@ -218,7 +228,9 @@ class _Opened:
         width, height = self.picture.size
         if width * height > MAX_PIXELS:
             self.picture.close()
-            raise UserError(f"{self.path}: {width}x{height} is too large; at most 16384x8192 is read, scale it down")
+            raise UserError(
+                f"{self.path}: {width}x{height} is too large; at most 16384x8192 is read, scale it down"
+            )
         return self.picture
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -242,12 +254,16 @@ def _labels(picture: Image.Image, path: Path) -> np.ndarray:
     if picture.mode in ("RGB", "RGBA"):
         colours = np.array(picture)[..., :3]
         if not (colours == colours[..., :1]).all():
-            raise UserError(f"{path}: a colour picture where class ids are expected; save the ids as grey or palette PNG")
+            raise UserError(
+                f"{path}: a colour picture where class ids are expected; save the ids as grey or palette PNG"
+            )
         return colours[..., 0].copy()
     if picture.mode in ("LA", "PA"):
         return np.array(picture)[..., 0].copy()
     if picture.mode not in ("L", "P", "1") and picture.mode[0] != "I":
-        raise UserError(f"{path}: {picture.mode} pixels where class ids are expected; save the ids as grey PNG")
+        raise UserError(
+            f"{path}: {picture.mode} pixels where class ids are expected; save the ids as grey PNG"
+        )
     ids = np.array(picture)
     return ids.astype(np.uint8) if picture.mode in ("L", "P", "1") else ids.astype(np.int32)
 

@@ -138,7 +138,9 @@ class VideoFile:
         """Whether decoding on from ``upcoming`` reaches ``number`` without passing a key frame to start from."""
         if self.index.stamps is None or not upcoming <= number < len(self):
             return upcoming <= number
-        keys = np.searchsorted(self.index.keys, self.index.stamps[[min(upcoming, number), number]], side="right")
+        keys = np.searchsorted(
+            self.index.keys, self.index.stamps[[min(upcoming, number), number]], side="right"
+        )
         return bool(keys[0] == keys[1]) or number - upcoming < 4
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -162,7 +164,9 @@ class VideoFile:
         stamps, before = self.index.stamps, number
         with open_container(self.path) as (container, stream), suppress(DamagedStream):
             target = int(stamps[number]) if stamps is not None and seek else None
-            packets = container.demux(stream) if target is None else self._packets_from(container, stream, target)
+            packets = (
+                container.demux(stream) if target is None else self._packets_from(container, stream, target)
+            )
             for frame in decode_packets(stream, packets, lenient_before=target):
                 if stamps is None:
                     before -= 1
@@ -180,7 +184,9 @@ class VideoFile:
                 if number == stop:
                     return
 
-    def _packets_from(self, container: InputContainer, stream: VideoStream, target: int) -> Iterable[av.Packet]:
+    def _packets_from(
+        self, container: InputContainer, stream: VideoStream, target: int
+    ) -> Iterable[av.Packet]:
         """Packets from a key frame on that is not shown after ``target``; none where seeking does not find one.
 
         Where a container lands depends on its own index, and in MPEG streams on luck: hence several tries, and

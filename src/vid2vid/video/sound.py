@@ -42,7 +42,9 @@ class Sound:
             else:
                 webm = output.format.name == "webm"
                 rate = 48_000 if webm else track.rate  # all that Opus knows
-                self._target = output.add_stream("libopus" if webm else "aac", rate=rate, layout=track.layout.name)
+                self._target = output.add_stream(
+                    "libopus" if webm else "aac", rate=rate, layout=track.layout.name
+                )
                 self._packets = self._encoded()
         self._next: av.Packet | None = None
 

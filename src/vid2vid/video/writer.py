@@ -93,7 +93,9 @@ class VideoWriter:
         self._last = -self._frame_ticks
         self._begin = 0.0
         if self.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise UserError(f"{path}: videos are written as {', '.join(VIDEO_SUFFIXES)}; choose one of these suffixes")
+            raise UserError(
+                f"{path}: videos are written as {', '.join(VIDEO_SUFFIXES)}; choose one of these suffixes"
+            )
         if self.path.is_dir():
             raise UserError(f"{path}: is a folder; give the video another name")
 
@@ -105,7 +107,9 @@ class VideoWriter:
         try:
             # Fails here already, not after the first hour, where the place cannot be written.
             self._temporary.open("wb").close()
-            self._container = av.open(f"file:{self._temporary}", "w", VIDEO_SUFFIXES[suffix], container_options=options)
+            self._container = av.open(
+                f"file:{self._temporary}", "w", VIDEO_SUFFIXES[suffix], container_options=options
+            )
         except OSError as error:
             self._discard()
             raise writing_failed(self.path, error) from error
@@ -128,7 +132,9 @@ class VideoWriter:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"frames are (H, W, 3) uint8, not {image.shape} {image.dtype}")
         if self.count and image.shape[1::-1] != self.size and not self._resizes:
-            raise ValueError(f"frame {self.count} is {image.shape[1]}x{image.shape[0]}, the first {self.size}")
+            raise ValueError(
+                f"frame {self.count} is {image.shape[1]}x{image.shape[0]}, the first {self.size}"
+            )
         with interrupt_later():
             try:
                 if not self.count:
@@ -169,7 +175,11 @@ class VideoWriter:
         stream.width, stream.height = (length + length % 2 for length in size)
         stream.pix_fmt = "yuv420p"
         # Key frames every two seconds: players and our own reader start decoding from them.
-        stream.options = {"crf": f"{self.crf:g}", "g": str(round(2 * self.rate) or 1), **(_VP9 if webm else _H264)}
+        stream.options = {
+            "crf": f"{self.crf:g}",
+            "g": str(round(2 * self.rate) or 1),
+            **(_VP9 if webm else _H264),
+        }
         context = stream.codec_context
         context.time_base = self._time_base
         context.color_primaries = context.color_trc = context.colorspace = _BT709
@@ -216,7 +226,9 @@ class VideoWriter:
         if self._sound:
             self._sound.close()
         if self._container is not None:
-            with suppress(OSError, av.FFmpegError):  # it is thrown away: only its memory and descriptor matter
+            with suppress(
+                OSError, av.FFmpegError
+            ):  # it is thrown away: only its memory and descriptor matter
                 self._container.close()
             self._container = None
         with suppress(OSError):
