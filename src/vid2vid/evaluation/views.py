@@ -106,7 +106,7 @@ class SideBySide:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # On Ctrl-C the writer would keep what there is; but part of a comparison must not replace a whole one.
+        # On Ctrl-C the writer keeps what there is; but part of a comparison must not replace a whole one.
         self._writer.__exit__(kind and Exception, error, trace)
 
     @classmethod
