@@ -27,10 +27,10 @@ _FLASH = 3  # frames that a flash or something passing the lens may last
 def find_cuts(source: FrameSource, progress: Progress = silent) -> list[int]:
     """The frames that begin a new shot: i where frame i - 1 and frame i were not filmed in one go.
 
-    Two frames are compared by their colours (histograms), their pixels, and their structure (correlation at the best
-    shift), each small enough to be blind to noise. A large difference is a cut, a smaller one where it stands out
-    from the motion around it; not where the picture returns within a few frames, as after a flash. Hard cuts only:
-    a dissolve or a fade changes too little from frame to frame and stays in its shot.
+    Two frames are compared by their colours (histograms), their pixels, and their structure (correlation at
+    the best shift), each small enough to be blind to noise. A large difference is a cut, a smaller one where
+    it stands out from the motion around it; not where the picture returns within a few frames, as after a
+    flash. Hard cuts only: a dissolve or a fade changes too little from frame to frame and stays in its shot.
 
     Reads the source once, in constant memory but for one number per frame.
     """

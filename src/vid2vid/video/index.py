@@ -1,11 +1,11 @@
-"""What is in a video file: the time stamp of every frame, where decoding can start, and whether it is whole."""
+"""What is in a video file: the time stamp of every frame, where decoding can start, whether it is whole."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -27,9 +27,17 @@ VERIFY_PIXELS = 1 << 29
 # Containers that say how long they are; others (MPEG streams) are measured by their own last packet.
 _DECLARE_LENGTH = ("matroska", "mov", "avi", "flv", "asf")
 # Codecs whose every packet is one shown frame, so that packets may be counted instead of frames.
-_PACKET_IS_FRAME = frozenset(
-    "h264 hevc vvc vp9 libvpx-vp9 av1 libdav1d libaom-av1 mpeg1video mpeg2video mjpeg prores dnxhd ffv1 png".split()
-)
+_PACKET_IS_FRAME = {
+    "h264",
+    "hevc",
+    "vp9",
+    "libvpx-vp9",
+    "libdav1d",
+    "mpeg1video",
+    "mpeg2video",
+    "mjpeg",
+    "prores",
+}
 _GIVE_VIDEO = "give a video (mp4, mkv, mov, webm, ...) or a folder of pictures"
 
 
@@ -46,8 +54,8 @@ class Index:
     frames: N.
     keys: int64, time stamps of the frames that decoding can start from, rising.
     start: seconds at which the first frame stands on the clock of the container.
-    size: (width, height) as stored; turns, mirrored: how to show it: mirrored left to right where so, then turned
-        by so many quarters counter-clockwise.
+    size: (width, height) as stored; turns, mirrored: how to show it: mirrored left to right where so, then
+        turned by so many quarters counter-clockwise.
     fault: why the file is not whole, naming what can be read; None for a good one.
     """
 
@@ -78,8 +86,8 @@ def read_index(path: Path, verify: bool | None = None) -> Index:
     """The index of a video file; remembered while the file stays as it is.
 
     Args:
-        verify: decode the whole file to be sure of every frame. None: where it is of at most VERIFY_PIXELS, or
-            its frames cannot be counted otherwise.
+        verify: decode the whole file to be sure of every frame. None: where it is of at most VERIFY_PIXELS,
+            or its frames cannot be counted otherwise.
 
     Raises:
         UserError: no such file, not a video, no frame of it can be decoded, or its size changes.
@@ -121,8 +129,8 @@ def decode_packets(
     """Frames in the order they are shown.
 
     Args:
-        lenient_before: damage in packets stamped before this is passed over: after a seek, the frames that lead
-            the key frame lack what they refer to, and are not wanted.
+        lenient_before: damage in packets stamped before this is passed over: after a seek, the frames that
+            lead the key frame lack what they refer to, and are not wanted.
 
     Raises:
         DamagedStream: at damage, when every frame decoded before it has been yielded.
@@ -138,10 +146,8 @@ def decode_packets(
         except (av.FFmpegError, EOFError) as error:
             if packet is not None and lenient_before is not None and (packet.pts or 0) < lenient_before:
                 continue
-            try:
+            with suppress(av.FFmpegError, EOFError):
                 yield from stream.decode(None)
-            except (av.FFmpegError, EOFError):
-                pass
             raise DamagedStream(str(error)) from error
         yield from frames
 
@@ -241,8 +247,8 @@ def _declared(container: InputContainer, stream: VideoStream, packets: int, end:
     if container.duration is None or not container.format.name.startswith(_DECLARE_LENGTH):
         return 0
     missing = container.duration / av.time_base - end
-    # Durations are rounded, so some slack; none where the number of frames itself is written down and not reached.
-    # (That number alone proves nothing: an edit list may hide frames.)
+    # Durations are rounded, so some slack; none where the number of frames itself is written down and not
+    # reached. (That number alone proves nothing: an edit list may hide frames.)
     period = 1 / float(_nominal_rate(stream))
     if missing > (1.5 * period if stream.frames > packets else max(0.3, 2 * period)):
         return stream.frames if stream.frames > packets else packets + round(missing / period)
@@ -250,7 +256,7 @@ def _declared(container: InputContainer, stream: VideoStream, packets: int, end:
 
 
 def _decode(path: Path, limit: int | None) -> tuple[list[int | None], bool, int, bool]:
-    """Stamps of the frames decoded (up to a limit), whether all went well, and how the first is to be turned."""
+    """Stamps of the frames decoded (at most ``limit``), whether all went well, how to show the first."""
     stamps: list[int | None] = []
     turns, mirrored = 0, False
     with open_container(path) as (container, stream):
@@ -281,11 +287,11 @@ def check_size(path: Path, frame: av.VideoFrame, number: int, size: Size) -> Non
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
-    """(quarter turns counter-clockwise, mirrored left to right before that) from the frame's display matrix."""
+    """(quarter turns counter-clockwise, mirrored left to right before) by the frame's display matrix."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
-    a, b, _, c, d, *_ = (float(value) for value in np.frombuffer(bytes(data), np.int32))
+    a, b, _, c, d, *_ = (float(value) for value in np.frombuffer(data, np.int32))
     # (x, y) is shown at (a x + c y, b x + d y), y down. A negative determinant mirrors.
     mirrored = a * d - b * c < 0
     if mirrored:

@@ -20,7 +20,7 @@ from vid2vid.video.files import whole_file
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 MAX_PIXELS = 1 << 27
-"""The largest picture or video frame that is opened (16384 x 8192): a forged header cannot exhaust the memory."""
+"""The largest picture or video frame that is opened (16384 x 8192): no forged header exhausts the memory."""
 
 DEFAULT_RATE = Fraction(25)
 """Frames per second of a folder of pictures whose rate nobody wrote down."""
@@ -60,8 +60,8 @@ def read_picture(path: Path | str, mode: Literal["rgb", "labels"] = "rgb") -> np
         "rgb": (H, W, 3) uint8. "labels": (H, W) uint8, or int32 for 16-bit and signed pictures.
 
     Raises:
-        UserError: missing, damaged, cut short, not a picture, larger than MAX_PIXELS; as labels also: a colour
-            picture, or a lossy format, neither of which holds class ids.
+        UserError: missing, damaged, cut short, not a picture, larger than MAX_PIXELS; as labels also: a
+            colour picture, or a lossy format, neither of which holds class ids.
     """
     path = Path(path)
     with _Opened(path) as picture:
@@ -281,6 +281,6 @@ def _common_size(files: Iterable[Path]) -> Size:
             first, size = file, this
         elif this != size:
             raise UserError(
-                f"{file}: {this[0]}x{this[1]}, but {first.name} is {size[0]}x{size[1]}; give all pictures one size"
+                f"{file}: {this[0]}x{this[1]}, but {first.name} is {size[0]}x{size[1]}; give all one size"
             )
     return size

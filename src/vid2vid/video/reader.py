@@ -1,7 +1,8 @@
 """Video files as sources of frames: exact indices, exact colours, honest about damage.
 
-Which frame is shown when, and from where it can be decoded, is read from the packets (``index.py``); decoding starts
-at the nearest key frame and ends, with an error that says so, where the file cannot be trusted.
+Which frame is shown when, and from where it can be decoded, is read from the packets (``index.py``);
+decoding starts at the nearest key frame and ends, with an error that says so, where the file cannot be
+trusted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from vid2vid.types import Frame, FrameSource, VideoInfo
 from vid2vid.video.index import DamagedStream, check_size, decode_packets, open_container, read_index
 from vid2vid.video.pictures import PICTURE_SUFFIXES, PictureFolder
 
-_MEND = "the file is cut short or damaged: copy it again, or take what can be read with `vid2vid prepare --partial`"
+_MEND = "it is cut short or damaged: copy it again, or take what can be read with vid2vid prepare --partial"
 # Without these flags swscale rounds coarsely and halves the chroma resolution of the result.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _BT709, _BT601, _UNSPECIFIED = 1, 5, 2  # matrix coefficients as in H.273
@@ -66,8 +67,8 @@ def open_frames(
             this takes a few seconds at most (``index.VERIFY_PIXELS``).
 
     Raises:
-        UserError: no such file, no video, cut short (fewer frames than declared), damaged, pictures of several
-            sizes, nothing in the asked span of time.
+        UserError: no such file, no video, cut short (fewer frames than declared), damaged, pictures of
+            several sizes, nothing in the asked span of time.
     """
     path = Path(path)
     source: TimedSource
@@ -90,16 +91,18 @@ def open_frames(
 class VideoFile:
     """A video file as a source of frames.
 
-    Frames are (H, W, 3) uint8 RGB as a player shows them: turned and mirrored as the file asks, its colour matrix and
-    range applied (BT.709 from 720 lines and BT.601 below where it names none), 10 and 12 bits brought to 8; HDR is
-    not tone mapped, and pixels that are not square are left as they are. ``Frame.time`` counts from the first frame.
+    Frames are (H, W, 3) uint8 RGB as a player shows them: turned and mirrored as the file asks, its colour
+    matrix and range applied (BT.709 from 720 lines and BT.601 below where it names none), 10 and 12 bits
+    brought to 8; HDR is not tone mapped, and pixels that are not square are left as they are. ``Frame.time``
+    counts from the first frame.
 
-    Forward iteration holds one frame at a time, any number of iterators may run side by side; ``source[i]`` is exact
-    for every i and cheap where i rises. Not to be shared between threads; safe to be used after a fork.
+    Forward iteration holds one frame at a time, any number of iterators may run side by side; ``source[i]``
+    is exact for every i and cheap where i rises. Not to be shared between threads; safe to be used after a
+    fork.
 
     Raises:
-        UserError: on opening what cannot be read to its end (unless ``partial``), or on reaching damage in a video
-            too long to have been verified.
+        UserError: on opening what cannot be read to its end (unless ``partial``), or on reaching damage in a
+            video too long to have been verified.
     """
 
     def __init__(self, path: Path | str, *, partial: bool = False, verify: bool | None = None) -> None:
@@ -135,7 +138,7 @@ class VideoFile:
         return frame
 
     def _is_ahead(self, upcoming: int, number: int) -> bool:
-        """Whether decoding on from ``upcoming`` reaches ``number`` without passing a key frame to start from."""
+        """Whether ``number`` is reached from ``upcoming`` without passing a key frame to start from."""
         if self.index.stamps is None or not upcoming <= number < len(self):
             return upcoming <= number
         keys = np.searchsorted(
@@ -147,7 +150,8 @@ class VideoFile:
         """Frames start ... stop - 1 in order; opens the file anew, and closes it when done or dropped."""
         start, stop, _ = slice(start, stop).indices(len(self))
         number, shown = start, _Shown(self.index.turns, self.index.mirrored)
-        # Should the frame not be found from the key frames before it, the beginning of the file is sure ground.
+        # Should the frame not be found from the key frames before it, the beginning of the file is sure
+        # ground.
         for seek in (True, False) if start and self.index.stamps is not None else (False,):
             for frame in self._decoded(number, stop, seek):
                 yield Frame(shown(frame), float(self.times[number]))
@@ -158,7 +162,7 @@ class VideoFile:
             raise UserError(f"{self.path}: only {number} of {len(self)} frames can be read; {_MEND}")
 
     def _decoded(self, number: int, stop: int, seek: bool) -> Iterator[av.VideoFrame]:
-        """Frames ``number`` ... stop - 1; ends early at the first that is missing, damaged or not where it should be."""
+        """Frames ``number`` ... stop - 1; ends early at one that is missing, damaged or out of place."""
         if number >= stop:
             return
         stamps, before = self.index.stamps, number
@@ -187,10 +191,10 @@ class VideoFile:
     def _packets_from(
         self, container: InputContainer, stream: VideoStream, target: int
     ) -> Iterable[av.Packet]:
-        """Packets from a key frame on that is not shown after ``target``; none where seeking does not find one.
+        """Packets from a key frame on that is not shown after ``target``; none where seeking finds none.
 
-        Where a container lands depends on its own index, and in MPEG streams on luck: hence several tries, and
-        decoding never starts at a packet that is not a key frame.
+        Where a container lands depends on its own index, and in MPEG streams on luck: hence several tries,
+        and decoding never starts at a packet that is not a key frame.
         """
         keys = self.index.keys[: np.searchsorted(self.index.keys, target, side="right")]
         for key in keys[::-1][:_SEEKS].tolist():

@@ -1,4 +1,4 @@
-"""The sound of one video carried over to another: copied as it is where the container allows, else re-encoded."""
+"""The sound of one video carried over to another: copied where the container allows, else re-encoded."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _COPIED = {
 
 
 class Sound:
-    """The first sound track of a file, laid under a video that begins at ``begin`` seconds of that file's video.
+    """The first sound track of a file, laid under a video that begins ``begin`` seconds into that file's.
 
-    Create it before the first packet of the output is written, then call ``write_until`` as the video grows. A
-    source without sound gives none. Sound that is damaged ends at the damage.
+    Create it before the first packet of the output is written, then call ``write_until`` as the video grows.
+    A source without sound gives none. Sound that is damaged ends at the damage.
     """
 
     def __init__(self, source: Path, output: OutputContainer, begin: float) -> None:

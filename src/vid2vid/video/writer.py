@@ -50,9 +50,10 @@ class FrameWriter(Protocol):
 class VideoWriter:
     """Writes frames to a video file: H.264, yuv420p, tagged BT.709 limited range (VP9 in .webm).
 
-    The file appears under its name when the ``with`` block ends well. On Ctrl-C (KeyboardInterrupt) it is closed
-    properly too and holds the frames written so far; on any other error nothing is left behind and what stood there
-    before stays. A video of an odd width or height gets its last column or row twice, since yuv420p knows even
+    The file appears under its name when the ``with`` block ends well. On Ctrl-C (KeyboardInterrupt) it is
+    closed properly too and holds the frames written so far; on any other error nothing is left behind and
+    what stood there before stays. A video of an odd width or height gets its last column or row twice, since
+    yuv420p knows even
     sizes only: nothing of the picture is lost, and a reader crops it back to the size it expects.
 
     Args:
@@ -60,11 +61,13 @@ class VideoWriter:
         rate: frames per second, for frames without a time of their own.
         size: (width, height) to resize frames to; None: that of the first frame.
         crf: constant rate factor, 0 (lossless in effect) to 51; 18 is visually lossless.
-        audio_from: a video whose sound is carried over, from where the first frame's ``time`` stands in it to the
-            end of the frames; copied where the container can hold it, else AAC (Opus in .webm). No sound, no error.
+        audio_from: a video whose sound is carried over, from where the first frame's ``time`` stands in it
+            to the end of the frames; copied where the container can hold it, else AAC (Opus in .webm). No
+            sound, no error.
 
     Raises:
-        UserError: a suffix that is no such container; the disk is full; the place cannot be written; no frame.
+        UserError: a suffix that is no such container; the disk is full; the place cannot be written; no
+        frame.
     """
 
     def __init__(
@@ -87,7 +90,8 @@ class VideoWriter:
         self._stream: VideoStream
         self._sound: Sound | None = None
         self._converter = VideoReformatter()
-        # One frame at the nominal rate is a whole number of ticks, and any other time is rounded to 1/90000 s.
+        # One frame at the nominal rate is a whole number of ticks, and any other time is rounded to 1/90000
+        # s.
         self._time_base = Fraction(1, self.rate.numerator * math.ceil(_TICKS / self.rate.numerator))
         self._frame_ticks = int(1 / self.rate / self._time_base)
         self._last = -self._frame_ticks
@@ -241,10 +245,10 @@ class VideoWriter:
 
 
 class PictureWriter:
-    """Writes frames losslessly to a folder of pictures, 000000.png and so on; each appears whole or not at all.
+    """Writes frames losslessly to a folder of pictures, 000000.png, ...; each appears whole or not at all.
 
-    On Ctrl-C the pictures written so far stay; on any other error they are removed again, and the folder with them
-    if it was made here.
+    On Ctrl-C the pictures written so far stay; on any other error they are removed again, and the folder
+    with them if it was made here.
 
     Args:
         folder: a new folder, or one without pictures.
@@ -312,7 +316,7 @@ def open_writer(
     crf: float = 18,
     audio_from: Path | str | None = None,
 ) -> VideoWriter | PictureWriter:
-    """A VideoWriter for .mp4, .mov, .mkv, .webm; a PictureWriter for a folder (an existing one, or no suffix).
+    """A VideoWriter for .mp4, .mov, .mkv, .webm; a PictureWriter for a folder (which exists, or no suffix).
 
     Raises:
         UserError: another suffix.
