@@ -21,6 +21,7 @@ def describe() -> dict[str, object]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "opencv": cv2.__version__,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # others share the cores
         "threads": {"torch": torch.get_num_threads(), "opencv": cv2.getNumThreads()},
     }
 
