@@ -291,7 +291,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
-    a, b, _, c, d, *_ = (float(value) for value in np.frombuffer(data, np.int32))
+    a, b, _, c, d, *_ = (float(value) for value in np.frombuffer(data, np.int32))  # type: ignore[call-overload]
     # (x, y) is shown at (a x + c y, b x + d y), y down. A negative determinant mirrors.
     mirrored = a * d - b * c < 0
     if mirrored:
