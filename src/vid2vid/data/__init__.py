@@ -2,6 +2,18 @@
 
 from vid2vid.data.augment import Augmentation
 from vid2vid.data.dataset import Clip, ClipFrames, Dataset
+from vid2vid.data.doctor import check_dataset
+from vid2vid.data.findings import ClassShare, Finding, Report
 from vid2vid.data.sampling import sequences
 
-__all__ = ["Augmentation", "Clip", "ClipFrames", "Dataset", "sequences"]
+__all__ = [
+    "Augmentation",
+    "ClassShare",
+    "Clip",
+    "ClipFrames",
+    "Dataset",
+    "Finding",
+    "Report",
+    "check_dataset",
+    "sequences",
+]

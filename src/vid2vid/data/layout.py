@@ -46,7 +46,7 @@ class ClipFiles:
     @property
     def label_list(self) -> Path | None:
         """The clip's ``labels.yaml``, else its dataset's, else None."""
-        for folder in (self.home, self.home.parent):
+        for folder in (self.home, Path(os.path.abspath(self.home)).parent):
             if (folder / "labels.yaml").is_file():
                 return folder / "labels.yaml"
         return None

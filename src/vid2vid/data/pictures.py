@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.layout import Strip
 from vid2vid.errors import UserError
-from vid2vid.types import FrameSource
 from vid2vid.video.pictures import read_picture
 from vid2vid.video.reader import open_frames
 
@@ -23,24 +21,21 @@ class Pictures:
     Args:
         strip: where they lie.
         labels: integer maps (H, W) rather than RGB (H, W, 3).
-        picks: which of them; None: all.
 
     Raises:
         UserError: labels in a video; a video that cannot be opened.
     """
 
-    def __init__(self, strip: Strip, labels: bool = False, picks: Sequence[int] | None = None) -> None:
+    def __init__(self, strip: Strip, labels: bool = False) -> None:
         if labels and strip.is_video:
             raise UserError(
                 f"{strip.path}: video compression mixes labels up; give them as a folder of PNG files"
             )
         self.strip = strip
         self.labels = labels
-        self._video: FrameSource | None = None
-        self._process = 0
-        if picks is None:
-            picks = range(len(self._open()) if strip.is_video else len(strip.files))
-        self.picks = picks
+        self._video = open_frames(strip.path) if strip.is_video else None
+        self.total = len(strip.files) if self._video is None else len(self._video)
+        self.picks: Sequence[int] = range(self.total)
 
     def __len__(self) -> int:
         return len(self.picks)
@@ -51,13 +46,19 @@ class Pictures:
         Raises:
             UserError: it cannot be read.
         """
-        if self.strip.is_video:
-            return self._open()[self.picks[t]].image
+        if self._video is not None:
+            return self._video[self.picks[t]].image
         return read_picture(self.file(t), mode="labels" if self.labels else "rgb")
 
-    def part(self, chosen: slice) -> Pictures:
+    def chosen(self, picks: Sequence[int]) -> Pictures:
+        """Those at the given places in the strip."""
+        other = copy(self)
+        other.picks = picks
+        return other
+
+    def part(self, part: slice) -> Pictures:
         """A stretch of them."""
-        return Pictures(self.strip, self.labels, self.picks[chosen])
+        return self.chosen(self.picks[part])
 
     def file(self, t: int) -> Path:
         """The file picture t is in."""
@@ -75,33 +76,25 @@ class Pictures:
         Raises:
             UserError: there is none for one of these.
         """
-        if not strip.is_video and not self.strip.is_video:
-            place_of = {path.stem: place for place, path in enumerate(strip.files)}
-            if any(path.stem in place_of for path in self.strip.files):
-                names = [self.file(t).stem for t in range(len(self))]
-                if missing := [name for name in names if name not in place_of]:
-                    others = f" (and {len(missing) - 1} more are missing)" if len(missing) > 1 else ""
-                    raise UserError(
-                        f"{strip.path}: no picture named {missing[0]}{others}; every frame needs one"
-                    )
-                return Pictures(strip, labels, [place_of[name] for name in names])
         other = Pictures(strip, labels)
-        mine = Pictures(self.strip)
-        if len(other) != len(mine):
+        if by_name(self.strip, strip):
+            place_of = {path.stem: place for place, path in enumerate(strip.files)}
+            names = [self.file(t).stem for t in range(len(self))]
+            if missing := [name for name in names if name not in place_of]:
+                more = f" (and {len(missing) - 1} more are missing)" if len(missing) > 1 else ""
+                raise UserError(f"{strip.path}: no picture named {missing[0]}{more}; every frame needs one")
+            return other.chosen([place_of[name] for name in names])
+        if other.total != self.total:
             raise UserError(
-                f"{strip.path}: {len(other)} pictures for the {len(mine)} frames of {self.strip.path}; "
+                f"{strip.path}: {other.total} pictures for the {self.total} frames of {self.strip.path}; "
                 "give every frame one of the same name"
             )
-        return Pictures(strip, labels, self.picks)
+        return other.chosen(self.picks)
 
-    def _open(self) -> FrameSource:
-        # An open file must not be shared with a forked worker: both would move its one reading position.
-        if self._video is None or self._process != os.getpid():
-            self._video, self._process = open_frames(self.strip.path), os.getpid()
-        return self._video
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_video": None}
+def by_name(first: Strip, second: Strip) -> bool:
+    """Whether two strips of a clip are matched by their files' names, not by order."""
+    return not {path.stem for path in first.files}.isdisjoint(path.stem for path in second.files)
 
 
 def class_indices(labels: Pictures, t: int, schema: LabelSchema) -> np.ndarray:
