@@ -1,7 +1,7 @@
 """Frames with time stamps, in and out: video files, folders of pictures, single pictures, scene cuts."""
 
 from vid2vid.video.cuts import find_cuts
-from vid2vid.video.files import whole_file
+from vid2vid.video.files import make_folder, whole_file
 from vid2vid.video.index import VERIFY_PIXELS
 from vid2vid.video.pictures import (
     DEFAULT_RATE,
@@ -16,7 +16,7 @@ from vid2vid.video.pictures import (
     resize_picture,
     write_picture,
 )
-from vid2vid.video.reader import Part, TimedSource, VideoFile, open_frames
+from vid2vid.video.reader import Part, TimedSource, VideoFile, between, open_frames
 from vid2vid.video.writer import VIDEO_SUFFIXES, FrameWriter, PictureWriter, VideoWriter, open_writer
 
 __all__ = [
@@ -32,8 +32,10 @@ __all__ = [
     "VideoFile",
     "VideoWriter",
     "as_rate",
+    "between",
     "find_cuts",
     "list_pictures",
+    "make_folder",
     "natural_key",
     "open_frames",
     "open_writer",

@@ -78,14 +78,18 @@ def open_frames(
         raise UserError(f"{path}: a single picture; give the folder of pictures, or a video")
     else:
         source = VideoFile(path, partial=partial, verify=verify)
-    if time is None:
-        return source
-    start, end = time
-    inside = np.searchsorted(source.times + 1e-6, [start or 0.0, np.inf if end is None else end])
-    if inside[0] >= inside[1]:
-        last = source.times[-1]
-        raise UserError(f"{path}: no frame from {start or 0} s to {end} s; its last is at {last:.2f} s")
-    return Part(source, int(inside[0]), int(inside[1]))
+    return source if time is None else between(source, path, *time)
+
+
+def between(source: TimedSource, path: Path, start: float | None, end: float | None) -> Part:
+    """The frames with start <= time < end (seconds; None: no bound). Raises UserError where there is none."""
+    first, stop = np.searchsorted(
+        source.times + 1e-6, [start or 0.0, np.inf if end is None else end]
+    ).tolist()
+    if first >= stop:
+        span = f"from {start or 0:g} s" + ("" if end is None else f" to {end:g} s")
+        raise UserError(f"{path}: no frame {span}; its last is at {source.times[-1]:.2f} s")
+    return Part(source, first, stop)
 
 
 class VideoFile:
@@ -214,6 +218,7 @@ class Part:
 
     def __init__(self, source: TimedSource, start: int, stop: int) -> None:
         self.source = source
+        self.start = start
         self._range = range(len(source))[start:stop]
         self.info = replace(source.info, frames=len(self._range))
 

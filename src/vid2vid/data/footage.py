@@ -1,0 +1,184 @@
+"""One source of footage on its way into a dataset: its frames, and its conditions if it is a clip already."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vid2vid.errors import UserError
+from vid2vid.types import Size
+from vid2vid.video import (
+    PictureFolder,
+    PictureWriter,
+    TimedSource,
+    list_pictures,
+    open_frames,
+    read_picture,
+    recorded_rate,
+    resize_picture,
+    whole_file,
+    write_picture,
+)
+
+Crop = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the source."""
+
+_IDS = ("labels", "instances")  # pictures whose values are ids: never blended
+_VIDEO_PATTERN = "frames.*"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """An opened source with the crop and the size that its pictures will have.
+
+    conditions: by name, one picture for each frame of the source.
+    landmarks: files of points, one entry for each frame.
+    labels: the list of classes.
+    """
+
+    path: Path
+    source: TimedSource
+    crop: Crop
+    size: Size
+    conditions: dict[str, list[Path]]
+    landmarks: list[Path]
+    labels: Path | None
+
+    @classmethod
+    def open(
+        cls, path: Path, *, crop: Crop | None, size: Size | None, rate: Fraction | None, partial: bool
+    ) -> Footage:
+        """Open a video, a folder of pictures, or a clip folder.
+
+        Args:
+            crop: None: the whole picture.
+            size: (width, height) after the crop; one of them may be 0 or below: what keeps the aspect,
+                rounded to an even number. None: as cropped.
+            rate: frames per second of pictures whose rate nobody recorded.
+            partial: take the readable beginning of a damaged video.
+
+        Raises:
+            UserError: unreadable, a crop that reaches outside, a condition without a picture for some frame.
+        """
+        frames = _frames_in(path)
+        recorded = recorded_rate(frames.parent) if frames.is_dir() else None
+        source = open_frames(frames, rate=None if recorded else rate, partial=partial)
+        width, height = source.info.size
+        crop = crop or (0, 0, width, height)
+        if crop[0] + crop[2] > width or crop[1] + crop[3] > height:
+            shown = ",".join(map(str, crop))
+            raise UserError(
+                f"{path}: the crop {shown} reaches outside its {width}x{height} pixels; make it smaller"
+            )
+        folders = (
+            [p for p in sorted(path.iterdir()) if p.is_dir() and p.name[0] != "."] if path != frames else []
+        )
+        conditions = {p.name: _pictures_for(p, source) for p in folders if p != frames and list_pictures(p)}
+        landmarks = sorted(path.glob("*.json")) if path != frames else []
+        lists = [folder / "labels.yaml" for folder in (path, path.parent)] if path != frames else []
+        return cls(
+            path,
+            source,
+            crop,
+            _final_size(size, (crop[2], crop[3])),
+            conditions,
+            landmarks,
+            next((file for file in lists if file.is_file()), None),
+        )
+
+    def write(self, folder: Path, chosen: np.ndarray, tell: Callable[[int], None]) -> None:
+        """Write the chosen frames (indices, never falling) and what describes them, numbered from 0.
+
+        Args:
+            tell: is given the number of frames written so far.
+        """
+        with PictureWriter(folder / "frames") as writer:
+            for image in self._images(chosen):
+                writer.write(self._shaped(image))
+                tell(writer.count)
+        for name, pictures in self.conditions.items():
+            for number, index in enumerate(chosen.tolist()):
+                picture = read_picture(pictures[index], "labels" if name in _IDS else "rgb")
+                if picture.shape[1::-1] != self.source.info.size:
+                    raise UserError(f"{pictures[index]}: not of the size of its frame; see vid2vid check")
+                write_picture(folder / name / f"{number:06d}.png", self._shaped(picture, name in _IDS))
+        for file in self.landmarks:
+            self._write_landmarks(file, folder / file.name, chosen)
+        if self.labels:
+            shutil.copyfile(self.labels, folder / "labels.yaml")
+
+    def _images(self, chosen: np.ndarray) -> Iterator[np.ndarray]:
+        wanted, counts = np.unique(chosen, return_counts=True)
+        times = dict(zip(wanted.tolist(), counts.tolist(), strict=True))
+        first, last = int(chosen[0]), int(chosen[-1])
+        for index, frame in enumerate(self.source.frames(first, last + 1), first):
+            yield from [frame.image] * times.get(index, 0)
+
+    def _shaped(self, picture: np.ndarray, labels: bool = False) -> np.ndarray:
+        x, y, width, height = self.crop
+        return resize_picture(picture[y : y + height, x : x + width], self.size, labels)
+
+    def _write_landmarks(self, file: Path, target: Path, chosen: np.ndarray) -> None:
+        """Points [x, y, ...] per frame, moved and scaled with the pictures; other JSON files are left out."""
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            frames = content["frames"]
+            if len(frames) != len(self.source):
+                raise UserError(
+                    f"{file}: {len(frames)} entries for {len(self.source)} frames; make them agree"
+                )
+            x, y, width, height = self.crop
+            sx, sy = self.size[0] / width, self.size[1] / height
+            content["frames"] = [
+                [[round((p[0] - x) * sx, 3), round((p[1] - y) * sy, 3), *p[2:]] for p in frames[index] or []]
+                for index in chosen.tolist()
+            ]
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            return
+        content["width"], content["height"] = self.size
+        with whole_file(target) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _frames_in(path: Path) -> Path:
+    """The frames of a clip folder: ``frames/`` or a video of that name; else the path itself."""
+    if not path.is_dir() or list_pictures(path):
+        return path
+    if (path / "frames").is_dir():
+        return path / "frames"
+    videos = [
+        p for p in sorted(path.glob(_VIDEO_PATTERN)) if p.is_file() and p.suffix not in (".json", ".yaml")
+    ]
+    return videos[0] if videos else path
+
+
+def _pictures_for(folder: Path, source: TimedSource) -> list[Path]:
+    """The condition of each frame: the picture of its name, or the n-th one beside a video."""
+    pictures = list_pictures(folder)
+    if not isinstance(source, PictureFolder):
+        if len(pictures) != len(source):
+            raise UserError(f"{folder}: {len(pictures)} pictures for {len(source)} frames; make them agree")
+        return pictures
+    named = {picture.stem: picture for picture in pictures}
+    for frame in source.files:
+        if frame.stem not in named:
+            raise UserError(f"{folder}: no picture for frame {frame.name}; add it, or move the folder away")
+    return [named[frame.stem] for frame in source.files]
+
+
+def _final_size(size: Size | None, cropped: Size) -> Size:
+    if size is None:
+        return cropped
+    width, height = size
+    if width <= 0:
+        width = max(2, 2 * round(height * cropped[0] / cropped[1] / 2))
+    if height <= 0:
+        height = max(2, 2 * round(width * cropped[1] / cropped[0] / 2))
+    return width, height

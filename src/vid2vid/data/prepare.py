@@ -1,0 +1,299 @@
+"""Raw footage to a dataset: videos and folders of pictures become clips of numbered pictures."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from vid2vid.data.footage import Crop, Footage
+from vid2vid.errors import UserError
+from vid2vid.progress import Progress, silent
+from vid2vid.types import Size
+from vid2vid.video import as_rate, between, find_cuts, make_folder, whole_file
+
+RECORD = "clip.yaml"
+_CITY = re.compile(r"city(?::(\d+))?")
+_CITY_FRAMES, _CITY_SIZE, _CITY_RATE = 120, (512, 256), Fraction(15)
+_SHORTEST = 2  # frames: a shot of fewer is no clip
+
+
+def prepare(
+    sources: Sequence[Path | str],
+    out: Path | str,
+    *,
+    size: Size | str | None = None,
+    fps: Fraction | float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    crop: Crop | str | None = None,
+    split_cuts: bool = True,
+    frames: int | None = None,
+    seed: int = 0,
+    partial: bool = False,
+    progress: Progress = silent,
+) -> list[Path]:
+    """Turn raw footage into a dataset: ``out/CLIP/frames/000000.png`` and so on, a folder per shot.
+
+    A source that is a clip already (a folder with ``frames/`` or ``frames.mp4``) brings its conditions along:
+    every folder of pictures beside the frames, and landmarks (``*.json`` with ``width``, ``height``,
+    ``frames``), go through the same choice of frames, crop and size; ``labels.yaml`` is copied. Flow is not
+    taken along, for it would no longer fit.
+
+    ``clip.yaml`` in each clip records its frame rate, size and settings. A clip appears under its name when
+    it
+    is whole, so an interrupted call can be repeated: clips that are there with the same record are kept.
+
+    Args:
+        sources: videos, folders of pictures, clip folders; "city" or "city:SEED" for the synthetic city.
+        out: the dataset's folder.
+        size: (width, height) or "512x256", after the crop. One of them may be 0 or -1 to keep the aspect; it
+            becomes the nearest even number. None: as the source.
+        fps: frames per second: at each tick the frame nearest in time. None: every frame, at the source's
+            rate (its average where it varies). Pictures whose rate nobody recorded are taken to be at this
+            rate.
+        start: seconds of the source where it begins.
+        end: seconds of the source where it ends.
+        crop: (x, y, width, height) or "x,y,width,height" in pixels of the source.
+        split_cuts: a clip per shot (NAME-000, NAME-001, ...), split at scene cuts; shots under 2 frames are
+            dropped.
+        frames: at most this many frames of each source; of the city as many (None: 120).
+        seed: the city's seed where the source does not name one.
+        partial: take the readable beginning of a damaged video.
+
+    Returns:
+        The clip folders, in order.
+
+    Raises:
+        UserError: a source that cannot be read, a crop outside the picture, conditions that are missing for a
+            frame, a clip that is there with another record, two sources of one name, a full disk.
+    """
+    settings = _Settings.of(size, fps, start, end, crop, split_cuts, frames, partial)
+    out = Path(out)
+    clips: list[Path] = []
+    for name, source in _name_sources(sources, seed).items():
+        if isinstance(source, int):
+            clips.append(_prepare_city(out / name, source, settings, progress))
+            continue
+        footage = Footage.open(
+            source, crop=settings.crop, size=settings.size, rate=settings.fps, partial=partial
+        )
+        for suffix, chosen in _shots(footage, settings, progress):
+            clips.append(_prepare_clip(out / (name + suffix), footage, chosen, settings, progress))
+    return clips
+
+
+def resample(times: np.ndarray, fps: Fraction | float, period: float) -> np.ndarray:
+    """Which frames to show at a constant rate: at each tick the frame nearest in time.
+
+    Args:
+        times: (N,) seconds, rising.
+        fps: ticks per second; the first is at times[0].
+        period: seconds that the last frame lasts.
+
+    Returns:
+        (M,) int64 indices into times, never falling; M = the ticks before times[-1] + period, at least 1.
+    """
+    duration = times[-1] + period - times[0]
+    # The small allowances keep a rounding error from adding a frame or preferring another.
+    ticks = times[0] + np.arange(max(1, int(np.ceil(duration * float(fps) - 1e-3)))) / float(fps)
+    after = np.searchsorted(times, ticks).clip(max=len(times) - 1)
+    before = (after - 1).clip(min=0)
+    return np.where(times[after] - ticks < ticks - times[before] - 1e-6, after, before).astype(np.int64)
+
+
+def parse_size(size: Size | str) -> Size:
+    """(width, height) of "512x256", "512x-1", ...; at least one of them above 0. Raises UserError."""
+    match = re.fullmatch(r"(-?\d+)x(-?\d+)", size) if isinstance(size, str) else None
+    pair = (int(match[1]), int(match[2])) if match else size
+    if isinstance(pair, str) or len(pair) != 2 or max(pair) < 1:
+        raise UserError(f"size {size}: not a size; write WIDTHxHEIGHT, one of them -1 to keep the aspect")
+    return pair
+
+
+def parse_crop(crop: Crop | str) -> Crop:
+    """(x, y, width, height) of "16,0,480,270". Raises UserError."""
+    match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", crop.replace(" ", "")) if isinstance(crop, str) else None
+    box = tuple(map(int, match.groups())) if match else crop
+    if isinstance(box, str) or len(box) != 4 or min(box[:2]) < 0 or min(box[2:]) < 1:
+        raise UserError(f"crop {crop}: not a box; write X,Y,WIDTH,HEIGHT in pixels of the source")
+    x, y, width, height = box
+    return x, y, width, height
+
+
+@dataclass(frozen=True)
+class _Settings:
+    size: Size | None
+    fps: Fraction | None
+    start: float | None
+    end: float | None
+    crop: Crop | None
+    split_cuts: bool
+    frames: int | None
+    partial: bool
+
+    @classmethod
+    def of(
+        cls,
+        size: Size | str | None,
+        fps: Fraction | float | None,
+        start: float | None,
+        end: float | None,
+        crop: Crop | str | None,
+        split_cuts: bool,
+        frames: int | None,
+        partial: bool,
+    ) -> _Settings:
+        """Checked. Raises UserError."""
+        if frames is not None and frames < 1:
+            raise UserError(f"frames {frames}: nothing to prepare; ask for at least 1")
+        if end is not None and end <= (start or 0):
+            raise UserError(f"end {end}: not after start {start or 0}; swap or drop them")
+        try:
+            rate = None if fps is None else as_rate(fps)
+        except ValueError as error:
+            raise UserError(f"fps {fps}: {error}; give frames per second, such as 25") from error
+        return cls(
+            None if size is None else parse_size(size),
+            rate,
+            start,
+            end,
+            None if crop is None else parse_crop(crop),
+            split_cuts,
+            frames,
+            partial,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The settings that were given, as YAML holds them."""
+        given = {
+            name: value for name, value in vars(self).items() if value is not None and value is not False
+        }
+        return {
+            name: list(value) if isinstance(value, tuple) else _written(value) if name == "fps" else value
+            for name, value in given.items()
+        }
+
+
+def _name_sources(sources: Sequence[Path | str], seed: int) -> dict[str, Path | int]:
+    """Clip names with their sources; the city's with its seed."""
+    named: dict[str, Path | int] = {}
+    for source in sources:
+        here: Path | int
+        if (match := _CITY.fullmatch(str(source))) and not Path(source).exists():
+            here = int(match[1] or seed)
+            name = f"city-{here}"
+        else:
+            here = Path(source)
+            path = here.resolve()
+            # Many clips are called "frames"; what tells them apart is the folder they lie in.
+            name = path.parent.name if path.stem == "frames" else path.name if path.is_dir() else path.stem
+            name = re.sub(r"\s+", "-", name.lstrip(".")) or "clip"
+        if name in named:
+            raise UserError(f"{source}: another source is named {name} too; rename one or prepare it apart")
+        named[name] = here
+    if not named:
+        raise UserError("nothing to prepare; name videos or folders of pictures")
+    return named
+
+
+def _shots(footage: Footage, settings: _Settings, progress: Progress) -> Iterator[tuple[str, np.ndarray]]:
+    """For each shot the suffix of its clip's name, and the frames to take of it."""
+    part = between(footage.source, footage.path, settings.start, settings.end)
+    cuts = find_cuts(part, progress) if settings.split_cuts else []
+    left = settings.frames or len(part) * 1000
+    for number, (begin, end) in enumerate(zip([0, *cuts], [*cuts, len(part)], strict=True)):
+        chosen = np.arange(begin, end)
+        if settings.fps:
+            chosen = begin + resample(part.times[begin:end], settings.fps, 1 / float(part.info.rate))
+        chosen = chosen[:left] + part.start
+        left -= len(chosen)
+        if len(chosen) >= _SHORTEST or not cuts:
+            yield (f"-{number:03d}" if cuts else ""), chosen
+
+
+def _prepare_clip(
+    clip: Path, footage: Footage, chosen: np.ndarray, settings: _Settings, progress: Progress
+) -> Path:
+    record = {
+        "source": footage.path.name,
+        "rate": _written(settings.fps or footage.source.info.rate),
+        "size": list(footage.size),
+        "frames": len(chosen),
+        "first": int(chosen[0]),
+        "last": int(chosen[-1]),
+        "settings": settings.record(),
+    }
+    if not _is_there(clip, record):
+        with _whole_clip(clip, record) as folder:
+            footage.write(folder, chosen, lambda done: progress(done, len(chosen), clip.name))
+    return clip
+
+
+def _prepare_city(clip: Path, seed: int, settings: _Settings, progress: Progress) -> Path:
+    from vid2vid.data.city import write_city
+
+    if settings.crop or settings.start is not None or settings.end is not None:
+        raise UserError(
+            "city: has no beginning, end or edge; drop start, end and crop, and give frames and size"
+        )
+    size = settings.size or _CITY_SIZE
+    if min(size) < 1:
+        raise UserError("city: has no aspect to keep; give width and height")
+    count, rate = settings.frames or _CITY_FRAMES, settings.fps or _CITY_RATE
+    record = {"source": f"city:{seed}", "rate": _written(rate), "size": list(size), "frames": count}
+    if not _is_there(clip, record):
+        with _whole_clip(clip, record) as folder:
+            write_city(folder, seed=seed, frames=count, size=size, rate=rate, progress=progress)
+    return clip
+
+
+def _written(rate: Fraction) -> int | str:
+    """30, or "30000/1001"."""
+    return rate.numerator if rate.denominator == 1 else str(rate)
+
+
+def _is_there(clip: Path, record: dict[str, Any]) -> bool:
+    """Whether the clip was finished before. UserError where something else is in its place."""
+    if not clip.exists():
+        return False
+    try:
+        found = yaml.safe_load((clip / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{clip}: is there already and was not made by prepare; choose another --out")
+    for key in record:
+        if found.get(key) != record[key]:
+            was = f"{key} {found.get(key)}, now {record[key]}"
+            raise UserError(f"{clip}: was made otherwise ({was}); remove it or choose another --out")
+    return True
+
+
+@contextmanager
+def _whole_clip(clip: Path, record: dict[str, Any]) -> Iterator[Path]:
+    """Yields a folder to fill, which becomes ``clip`` at the end, or goes away on any error or Ctrl-C."""
+    made = not clip.parent.exists()
+    make_folder(clip.parent)
+    folder = clip.with_name(f".{clip.name}.part")
+    # What a killed run left; two runs that make the same clip at the same time are not foreseen.
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        make_folder(folder)
+        yield folder
+        with whole_file(folder / RECORD) as temporary:
+            temporary.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
+        folder.rename(clip)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # goes only if it is empty
+                clip.parent.rmdir()
