@@ -45,6 +45,8 @@ class DataConfig:
     """Probability of a mirrored sequence; 0 where left and right mean something (poses)."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Range of random enlargement; the frame is then cropped back to ``size``."""
+    crop: tuple[int, int] | None = None
+    """Width and height of a random part that training sees, for frames that are too large to train on whole."""
     jitter: float = 0.0
     """Range of random brightness and contrast changes of the frames."""
     workers: int = 1
@@ -64,7 +66,10 @@ class ModelConfig:
     """Predict flow and warp the last frame."""
     foreground: bool = True
     """A network of their own for the foreground classes, where there are any."""
+    kernel: int = 7
+    """Size of the first and last convolutions."""
     upsampling: Literal["transposed", "resize"] = "transposed"
+    """Transposed convolutions as published, or resizing before a convolution: no checkerboards."""
 
 
 @dataclass(frozen=True)
@@ -261,8 +266,14 @@ def _check(recipe: Recipe, where: str) -> None:
         (data.sequence > 0 and data.batch > 0, "data.sequence and data.batch must be positive"),
         (0 < data.scale[0] <= data.scale[1], "data.scale: needs 0 < low <= high"),
         (data.scale[0] >= 1, "data.scale: frames can only be enlarged, so low must be at least 1"),
+        (data.crop is None or min(data.crop) >= 16, "data.crop: needs at least 16 pixels a side"),
+        (
+            data.crop is None or (data.crop[0] <= data.size[0] and data.crop[1] <= data.size[1]),
+            "data.crop: cannot be larger than data.size",
+        ),
         (data.workers >= 0, "data.workers must not be negative"),
         (model.history >= 0, "model.history must not be negative"),
+        (model.kernel % 2 == 1, "model.kernel must be odd"),
         (model.width >= 2 and model.downs >= 1 and model.blocks >= 0, "model: width, downs or blocks too small"),
         (judges.temporal_scales >= 0 and judges.frames >= 2, "discriminator.frames must be at least 2"),
         (train.steps > 0, "train.steps must be positive"),

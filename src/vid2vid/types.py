@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Protocol, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 Size = tuple[int, int]
@@ -133,3 +134,14 @@ class RecurrentState(_TensorBundle):
     conditions: tuple[Tensor, ...]
     frames: tuple[Tensor, ...]
     filled: int = 0
+
+
+def to_tensor(pictures: np.ndarray) -> Tensor:
+    """Pictures (..., H, W, 3) uint8 to (..., 3, H, W) float in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pictures, -1, -3))).float() / 127.5 - 1
+
+
+def to_picture(frame: Tensor) -> np.ndarray:
+    """A frame (3, H, W) in [-1, 1] to a picture (H, W, 3) uint8; values outside are clipped."""
+    scaled = ((frame.detach().float().clamp(-1, 1) + 1) * 127.5).round().byte()
+    return scaled.permute(1, 2, 0).cpu().numpy()

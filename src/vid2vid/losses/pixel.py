@@ -21,11 +21,13 @@ def gradient_difference(a: Tensor, b: Tensor) -> Tensor:
 
 
 def structural_dissimilarity(a: Tensor, b: Tensor, levels: int = 3) -> Tensor:
-    """1 - SSIM, mean over ``levels`` resolutions; 7x7 uniform windows, frames in [-1, 1].
+    """1 - SSIM of the luminance, mean over ``levels`` resolutions; 7x7 uniform windows, frames in [-1, 1].
 
     Source: Wang et al., "Image quality assessment", IEEE TIP 2004, with the usual constants for a range of 2.
     """
     c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    luminance = a.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    a, b = (a * luminance).sum(1, keepdim=True), (b * luminance).sum(1, keepdim=True)
     total = a.new_zeros(())
     for level in range(levels):
         if level:

@@ -40,6 +40,7 @@ class Generator(nn.Module):
         blocks: residual blocks in all; the second half comes after both encoders are summed.
         use_flow: predict flow and mask, and warp the last frame (the paper's ablation sets it to False).
         foreground: give foreground classes a network of their own that sees only the conditions.
+        kernel: size of the first and last convolutions (7 in the paper); odd.
         upsampling: see ``layers.Upsampling``.
     """
 
@@ -53,31 +54,31 @@ class Generator(nn.Module):
         blocks: int = 9,
         use_flow: bool = True,
         foreground: bool = True,
+        kernel: int = 7,
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
         late = blocks // 2
         conditions = condition_channels * (history + 1)
-        self.encode_conditions = encoder(conditions, width, downs, blocks - late)
+        self.encode_conditions = encoder(conditions, width, downs, blocks - late, kernel)
         self.decode_image = decoder(width, downs, late, upsampling)
-        self.image_head = head(width, 3)
+        self.image_head = head(width, 3, kernel)
 
         self.has_history = history > 0
         if self.has_history:
-            self.encode_frames = encoder(3 * history, width, downs, blocks - late)
+            self.encode_frames = encoder(3 * history, width, downs, blocks - late, kernel)
 
         self.has_flow = self.has_history and use_flow
         if self.has_flow:
             self.decode_flow = decoder(width, downs, late, upsampling)
-            self.flow_head = head(width, 2)
-            self.mask_head = head(width, 1)
+            self.flow_mask_head = head(width, 3, kernel)
 
         self.has_foreground = foreground
         if foreground:
             slim = width // 2 if downs > 2 else width
-            self.encode_foreground = encoder(conditions, slim, downs, 0)
+            self.encode_foreground = encoder(conditions, slim, downs, 0, kernel)
             self.decode_foreground = decoder(slim, downs, blocks, upsampling)
-            self.foreground_head = head(slim, 3)
+            self.foreground_head = head(slim, 3, kernel)
 
     def forward(
         self, conditions: Tensor, frames: Tensor, foreground: Tensor | None, first: bool
@@ -101,8 +102,8 @@ class Generator(nn.Module):
         frame, flow, mask, warped, flow_features = raw, None, None, None, None
         if self.has_flow and not first:
             flow_features = self.decode_flow(features)
-            flow = self.flow_head(flow_features) * FLOW_SCALE
-            mask = torch.sigmoid(self.mask_head(flow_features))
+            flow, mask = self.flow_mask_head(flow_features).split((2, 1), dim=1)
+            flow, mask = flow * FLOW_SCALE, torch.sigmoid(mask)
             warped = warp(frames[:, -3:], flow)
             frame = raw * mask + warped * (1 - mask)
 

@@ -50,9 +50,9 @@ def residual_blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
-def encoder(channels_in: int, width: int, downs: int, blocks: int) -> nn.Sequential:
-    """7x7 stem to ``width`` channels, ``downs`` halvings that double the width, then residual blocks."""
-    stem = conv_block(channels_in, width, 7)
+def encoder(channels_in: int, width: int, downs: int, blocks: int, kernel: int = 7) -> nn.Sequential:
+    """Stem to ``width`` channels, ``downs`` halvings that double the width, then residual blocks."""
+    stem = conv_block(channels_in, width, kernel)
     halvings = [conv_block(width * 2**i, width * 2 ** (i + 1), 3, stride=2) for i in range(downs)]
     return nn.Sequential(stem, *halvings, residual_blocks(width * 2**downs, blocks))
 
@@ -63,9 +63,9 @@ def decoder(width: int, downs: int, blocks: int, upsampling: Upsampling) -> nn.S
     return nn.Sequential(residual_blocks(width * 2**downs, blocks), *doublings)
 
 
-def head(width: int, channels: int) -> nn.Conv2d:
-    """7x7 convolution from features to pictures, flows or masks; the caller applies what bounds them."""
-    return nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
+def head(width: int, channels: int, kernel: int = 7) -> nn.Conv2d:
+    """One convolution from features to pictures, flows or masks; the caller applies what bounds them."""
+    return nn.Conv2d(width, channels, kernel, padding=kernel // 2, padding_mode="reflect")
 
 
 def initialise(network: nn.Module, std: float = 0.02) -> None:

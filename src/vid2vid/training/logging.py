@@ -14,6 +14,7 @@ from vid2vid.conditions import ConditionSchema
 from vid2vid.data import Clip
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.trainer import Metrics
+from vid2vid.types import to_picture, to_tensor
 from vid2vid.video import VideoWriter
 
 SAMPLE_FRAMES = 24
@@ -78,11 +79,11 @@ def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: 
     with VideoWriter(path, rate) as writer:
         for t in range(count):
             read = clip.read(t, t + 1)
-            real = _tensor(read.frames[0]).to(device)
+            real = to_tensor(read.frames).to(device)
             condition = schema.encode(
                 labels=None if read.labels is None else torch.from_numpy(read.labels).to(device),
                 instances=None if read.instances is None else torch.from_numpy(read.instances).to(device),
-                image=None if read.image is None else _tensor(read.image[0]).to(device),
+                image=None if read.image is None else to_tensor(read.image).to(device),
             )
             if len(given) < renderer.history:
                 given.append((condition, real))
@@ -93,10 +94,7 @@ def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: 
                     state = renderer.init_state(*known) if given else renderer.init_state(condition)
                 output, state = renderer.step(condition, state)
                 made = output.frame
-            picture = ((made[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-            writer.write(np.concatenate([schema.tint(condition[0]), read.frames[0], picture], axis=1))
+            row = [schema.tint(condition[0]), read.frames[0], to_picture(made[0])]
+            writer.write(np.concatenate(row, axis=1))
     renderer.train(training)
 
-
-def _tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1

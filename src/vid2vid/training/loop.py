@@ -131,7 +131,7 @@ def _resume(out: Path, trainer: Trainer, say: Callable[[str], None]) -> int:
 
 def _batches(data: Dataset, settings: Recipe, first: int) -> Iterator:
     config = settings.data
-    augment = Augmentation(flip=config.flip, scale=config.scale, crop=None, jitter=config.jitter)
+    augment = Augmentation(flip=config.flip, scale=config.scale, crop=config.crop, jitter=config.jitter)
     return sequences(
         data,
         length=config.sequence,

@@ -162,10 +162,11 @@ class Trainer:
                 self.average.update_parameters(self.renderer)
             self.skipped = 0
         else:
-            self._skip({**losses.generator, **losses.discriminator})
-        terms = {f"generator/{name}": value for name, value in losses.generator.items()}
-        terms |= {f"discriminator/{name}": value for name, value in losses.discriminator.items()}
-        return {"rate": rate} | {name: float(value) for name, value in terms.items()}
+            self._skip(losses.generator | losses.discriminator)
+        sides = {"generator": losses.generator, "discriminator": losses.discriminator}
+        return {"rate": rate} | {
+            f"{side}/{name}": float(value.detach()) for side, terms in sides.items() for name, value in terms.items()
+        }
 
     def _skip(self, terms: dict[str, Tensor]) -> None:
         self.skipped += 1

@@ -1,0 +1,158 @@
+"""Conditions as they come from disk: a clip, a folder of pictures, or a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import tee
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vid2vid.conditions import ConditionSchema, track_components
+from vid2vid.data.dataset import parse_part
+from vid2vid.data.layout import VIDEOS, natural
+from vid2vid.errors import UserError
+from vid2vid.types import FrameSource, Size, to_tensor
+from vid2vid.video import open_frames, read_picture, resize_picture
+from vid2vid.video.pictures import PictureFolder, recorded_rate
+
+
+@dataclass(frozen=True)
+class Described:
+    """The condition of one frame, at the size to be made: class indices (H, W), instances (H, W) or a picture."""
+
+    name: str | None
+    time: float | None
+    labels: np.ndarray | None = None
+    instances: np.ndarray | None = None
+    image: np.ndarray | None = None
+
+    def encode(self, schema: ConditionSchema, device: torch.device) -> Tensor:
+        """(1, C, H, W) on ``device``: what the renderer sees."""
+        return schema.encode(
+            labels=None if self.labels is None else torch.from_numpy(self.labels)[None].to(device),
+            instances=None if self.instances is None else torch.from_numpy(self.instances)[None].to(device),
+            image=None if self.image is None else to_tensor(self.image)[None].to(device),
+        )
+
+
+class ConditionSource:
+    """The conditions under a path, read one at a time.
+
+    Args:
+        path: a clip folder (the schema's name says which of its folders or videos), a folder of pictures, or a video.
+        schema: what the model wants.
+        size: (width, height) to resize to; None keeps the size.
+        frames: a part, such as ``55:71``.
+
+    Raises:
+        UserError: nothing there, or a condition of another kind.
+    """
+
+    def __init__(
+        self, path: Path, schema: ConditionSchema, size: Size | None = None, frames: str | None = None
+    ) -> None:
+        self.schema = schema
+        self.path = _find(path, schema)
+        self.size = size
+        if schema.kind == "labels" and self.path.is_file():
+            raise UserError(
+                f"{self.path}: the model wants label maps, and video compression mixes labels up; "
+                "give a folder of PNG label maps"
+            )
+        self._instances = _beside(self.path, "instances") if schema.instances else None
+        if schema.kind == "labels":
+            self._files = _label_files(self.path)
+            self._count = len(self._files)
+        else:
+            self._source: FrameSource = open_frames(self.path)
+            self._count = len(self._source)
+        self.picks = range(self._count)[parse_part(frames)]
+        if not self.picks:
+            raise UserError(f"{self.path}: no frames {frames or ''} among its {self._count}; choose others")
+
+    def __len__(self) -> int:
+        return len(self.picks)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames per second, where the source says it."""
+        return self._source.info.rate if self.path.is_file() else recorded_rate(self.path.parent)
+
+    def __iter__(self) -> Iterator[Described]:
+        return self._read_labels() if self.schema.kind == "labels" else self._read_images()
+
+    def _read_images(self) -> Iterator[Described]:
+        files = self._source.files if isinstance(self._source, PictureFolder) else None
+        for t in self.picks:
+            frame = self._source[t]
+            image = frame.image if self.size is None else resize_picture(frame.image, self.size)
+            if files is not None:
+                yield Described(files[t].stem, None, image=image)
+            else:
+                yield Described(None, frame.time, image=image)
+
+    def _read_labels(self) -> Iterator[Described]:
+        maps, again = tee(self._label_maps())
+        for number, (labels, instances) in enumerate(zip(maps, self._instance_maps(again), strict=True)):
+            if self.size is not None:
+                labels = resize_picture(labels, self.size, labels=True)
+                instances = None if instances is None else resize_picture(instances, self.size, labels=True)
+            ids = None if instances is None else instances.astype(np.int64)
+            yield Described(self._files[self.picks[number]].stem, None, labels.astype(np.int64), ids)
+
+    def _label_maps(self) -> Iterator[np.ndarray]:
+        """Class indices, 16 bits, at the size of the files."""
+        labels = self.schema.labels
+        assert labels is not None
+        for t in self.picks:
+            try:
+                yield labels.indices(read_picture(self._files[t], mode="labels")).astype(np.uint16)
+            except ValueError as error:
+                raise UserError(f"{self._files[t]}: {error}; the model knows only its own classes") from None
+
+    def _instance_maps(self, maps: Iterator[np.ndarray]) -> Iterator[np.ndarray | None]:
+        labels = self.schema.labels
+        assert labels is not None
+        if not self.schema.instances:
+            yield from (None for _ in maps)
+        elif self._instances is not None:
+            names = {path.stem: path for path in _label_files(self._instances)}
+            for t, _ in zip(self.picks, maps, strict=True):
+                stem = self._files[t].stem
+                if stem not in names:
+                    raise UserError(f"{self._instances}: no picture named {stem}; every label map needs one")
+                yield read_picture(names[stem], mode="labels")
+        else:
+            yield from track_components((labels.ids(item) for item in maps), labels)
+
+
+def _find(path: Path, schema: ConditionSchema) -> Path:
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give a clip, a folder of conditions or a video")
+    if path.is_file():
+        return path
+    if (path / schema.name).is_dir():
+        return path / schema.name
+    videos = [file for file in path.glob(f"{schema.name}.*") if file.suffix.lower() in VIDEOS]
+    if videos:
+        return videos[0]
+    if any(item.is_dir() and item.name[0] != "." for item in path.iterdir()):
+        raise UserError(f"{path}: holds no {schema.name!r}, which this model renders; give the folder that does")
+    return path
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    folder = path.parent / name
+    return folder if folder.is_dir() and folder != path else None
+
+
+def _label_files(folder: Path) -> list[Path]:
+    files = sorted((file for file in folder.iterdir() if file.suffix.lower() == ".png"), key=natural)
+    if not files:
+        raise UserError(f"{folder}: no PNG label maps here, and this model wants label maps; give their folder")
+    return files
