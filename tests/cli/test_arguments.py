@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ def train(
     device: Literal["auto", "cpu"] = "auto",
     fresh: bool = False,
     size: tuple[int, int] | None = None,
+    fps: Fraction | None = None,
 ) -> int | None:
     """Train something.
 
@@ -45,6 +47,7 @@ def train(
         device: where
         fresh: start anew
         size (WxH): how large
+        fps: how often
 
     Example:
         vid2vid train street --recipe tiny --out runs/street
@@ -95,6 +98,7 @@ def test_types_and_defaults() -> None:
         "device": "auto",
         "fresh": False,
         "size": None,
+        "fps": None,
     }
     values = parse(
         *REQUIRED,
@@ -110,6 +114,7 @@ def test_types_and_defaults() -> None:
     )
     assert values["first_frame"] == [Path("a.png"), Path("b.png")]
     assert parse(*REQUIRED, "--size", "512x256")["size"] == (512, 256)
+    assert parse(*REQUIRED, "--fps", "30000/1001")["fps"] == Fraction(30000, 1001)
     assert (values["steps"], values["rate"], values["device"], values["fresh"]) == (5, 2.5, "cpu", True)
 
 
@@ -147,6 +152,7 @@ def test_a_list_of_positionals_and_the_exit_code() -> None:
             (*REQUIRED, "--size", "0x4"),
             "--size: '0x4' is not a size; write WIDTHxHEIGHT, such as 512x256",
         ),
+        ((*REQUIRED, "--fps", "1/0"), "--fps: '1/0' is not a number"),
         ((*REQUIRED, "--frames"), "--frames: expected one argument"),
         ((*REQUIRED, "--step", "3"), "unrecognized arguments: --step 3"),
         ((*REQUIRED, "other"), "unrecognized arguments: other"),

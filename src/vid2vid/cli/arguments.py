@@ -14,6 +14,7 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -126,7 +127,15 @@ def _size(text: str | tuple[int, int]) -> tuple[int, int]:
     return size
 
 
-_READERS = {Path: _path, tuple[int, int]: _size}
+def _fraction(text: str | Fraction) -> Fraction:
+    """``30``, ``29.97`` or ``30000/1001``."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+_READERS = {Path: _path, tuple[int, int]: _size, Fraction: _fraction}
 
 
 def _split_settings(words: list[str], parser: ArgumentParser) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 
@@ -10,7 +11,7 @@ def prepare(
     *,
     out: Path,
     size: str | None = None,
-    fps: float | None = None,
+    fps: Fraction | None = None,
     start: float | None = None,
     end: float | None = None,
     crop: str | None = None,
@@ -28,7 +29,7 @@ def prepare(
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
         out (DATASET): the dataset's folder
         size (WxH): resize, after the crop; one of them -1 keeps the aspect: --size=-1x256 (default: as it is)
-        fps (RATE): frames per second, each tick the nearest frame (default: every frame)
+        fps (RATE): frames per second, such as 15 or 30000/1001: at each tick the nearest frame (default: all)
         start (SECONDS): begin here in each source
         end (SECONDS): end here in each source
         crop (X,Y,W,H): take this box of the picture, in pixels of the source
