@@ -22,8 +22,8 @@ def prepare(
 ) -> None:
     """Turn raw footage into a dataset: a folder of clips, a clip per shot.
 
-    A clip folder brings its conditions along (labels, instances, pictures, landmarks). The same command goes on
-    where it was interrupted.
+    A clip folder brings its conditions along (labels, instances, pictures, landmarks). The same command
+    goes on where it was interrupted.
 
     Args:
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city

@@ -1,0 +1,105 @@
+"""The verbs from end to end, through ``main``, on a few small frames of the synthetic city."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vid2vid.cli import main
+from vid2vid.video import read_picture, write_picture
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip made by ``prepare``."""
+    folder = tmp_path_factory.mktemp("cli") / "data"
+    assert main(["prepare", "city:3", "--out", str(folder), "--size", "96x64", "--frames", "6"]) == 0
+    return folder / "city-3"
+
+
+@pytest.fixture
+def spoilt(city: Path, tmp_path: Path) -> Path:
+    """A copy of it to spoil."""
+    return Path(shutil.copytree(city, tmp_path / "spoilt"))
+
+
+def one_line(capture: Capture, verb: str) -> str:
+    """The complaint: nothing on stdout, one line on stderr (after the last line of a progress)."""
+    out, err = capture.readouterr()
+    assert out == ""
+    (line,) = (line for line in err.splitlines() if line.startswith(f"vid2vid {verb}: "))
+    assert "Traceback" not in err
+    return line
+
+
+def test_prepare_makes_a_clip_and_repeats_quietly(city: Path, capsys: Capture) -> None:
+    assert len(list((city / "frames").iterdir())) == 6
+    assert main(["prepare", "city:3", "--out", str(city.parent), "--size", "96x64", "--frames", "6"]) == 0
+    assert main(["prepare", "city:3", "--out", str(city.parent), "--size", "48x32", "--frames", "6"]) == 2
+    assert "choose another --out" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_check_praises_and_summarises(city: Path, capsys: Capture) -> None:
+    assert main(["check", str(city)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1 clip, 6 frames, 96x64\n")
+    assert "road" in out
+    assert out.endswith("0 errors, 0 warnings\n")
+
+
+def test_check_names_each_fault_and_fails(spoilt: Path, capsys: Capture) -> None:
+    first, second, *_ = sorted((spoilt / "labels").iterdir())
+    labels = read_picture(first, mode="labels")
+    write_picture(first, np.full_like(labels, 250))
+    second.unlink()
+    assert main(["check", str(spoilt)]) == 1
+    out = capsys.readouterr().out
+    assert first.name in out
+    assert second.stem in out
+    assert "error: " in out
+
+
+def test_check_for_a_recipe_wants_its_length(city: Path, capsys: Capture) -> None:
+    assert main(["check", str(city), "--frames", "0:2", "--recipe", "street-tiny"]) == 1
+    assert "2 frames" in capsys.readouterr().out
+    assert main(["check", str(city), "--recipe", "street-tine"]) == 2
+    assert "street-tine: no such recipe" in one_line(capsys, "check")
+
+
+def test_evaluate_writes_a_report_and_a_table(city: Path, tmp_path: Path, capsys: Capture) -> None:
+    frames, out = str(city / "frames"), tmp_path / "report"
+    assert main(["evaluate", frames, f"same={frames}", "--out", str(out)]) == 0
+    assert "same" in capsys.readouterr().out
+    assert json.loads((out / "report.json").read_text())["frames"]
+    assert (out / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "nowhere"],
+        ["prepare", "nowhere.mp4", "--out", "x"],
+        ["prepare", "text.mp4", "--out", "x"],
+        ["prepare", "city", "--out", "x", "--size", "wide"],
+        ["prepare", "city", "--out", "x", "--crop", "1,2,3"],
+        ["evaluate", "nowhere", "nowhere", "--out", "x"],
+        ["train", "nowhere", "--recipe", "street-tiny", "--out", "x"],
+        ["train", "nowhere", "--recipe", "street-tiny", "--out", "x", "train.stepps=3"],
+        ["train", "nowhere", "--recipe", "none", "--out", "x"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.mp4").write_text("no video")
+    assert main(words) == 2
+    assert ": " in one_line(capsys, words[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"], "something was left behind"
