@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from vid2vid.errors import UserError
-from vid2vid.video.files import whole_file
+from vid2vid.video import whole_file
 
 LARGEST_ID = 65535
 """Ids live in 8 or 16 bit pictures."""
