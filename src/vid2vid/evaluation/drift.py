@@ -108,6 +108,4 @@ class Drift:
 
 def mean_lab(picture: np.ndarray) -> np.ndarray:
     """Mean CIE L*a*b* (D65; L 0 to 100) over the pixels of an (H, W, 3) uint8 sRGB picture."""
-    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).mean(
-        axis=(0, 1), dtype=np.float64
-    )
+    return np.array(cv2.mean(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))[:3])

@@ -18,8 +18,8 @@ AGREEMENT = 1.0
 
 @dataclass(frozen=True)
 class Motion:
-    """flow: (2, H, W) float32 pixels, from this frame to the one before; valid: (H, W) bool, where it can
-    be trusted."""
+    """flow: (2, H, W) float32 pixels, from this frame to the one before; valid: (H, W) uint8, 1
+    where it can be trusted."""
 
     flow: np.ndarray
     valid: np.ndarray
@@ -31,7 +31,7 @@ def reference_motion(current: np.ndarray, previous: np.ndarray, estimator: FlowE
     forward = estimator.estimate(previous, current)
     onward = warp_picture(np.ascontiguousarray(forward.transpose(1, 2, 0)), backward)
     gap = np.abs(backward.transpose(1, 2, 0) + onward).sum(axis=-1)
-    return Motion(backward, gap < AGREEMENT)
+    return Motion(backward, (gap < AGREEMENT).astype(np.uint8))
 
 
 def warp_picture(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:

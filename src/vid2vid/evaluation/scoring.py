@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -97,6 +98,12 @@ class _Comparison:
     systems: list[System]
     controls: bool
 
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second of the real clip, or where that is a folder, of a video among the fakes."""
+        clips = (self.real, *self.fakes)
+        return next((clip for clip in clips if clip.names is None), self.real).source.info.rate
+
 
 def _prepare(
     real_path: Path,
@@ -129,7 +136,7 @@ def _run(comparison: _Comparison, estimator: FlowEstimator, video_path: Path, pr
     """The one pass over the frames: measures them, writes the video, and keeps what the page shows."""
     total, names = len(comparison.matching), [system.name for system in comparison.systems]
     views = Views(names, total)
-    with SideBySide(video_path, comparison.real.source.info.rate, names, comparison.size) as video:
+    with SideBySide(video_path, comparison.rate, names, comparison.size) as video:
         for index, row in enumerate(_score(comparison.systems, _pictures(comparison), estimator)):
             views.add(index, row)
             video.write(row)
@@ -145,7 +152,7 @@ def _report(comparison: _Comparison, settings: dict, began: float) -> dict:
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - began, 1),
         "settings": {**settings, "size": list(comparison.size)},
-        "real": {"path": str(real.path), "size": list(real.size), "rate": str(real.source.info.rate)},
+        "real": {"path": str(real.path), "size": list(real.size), "rate": str(comparison.rate)},
         "frames": {"count": len(matching), "of": len(real.source), "names": matching.names},
         "metrics": [_describe(metric) for metric in METRICS],
         "systems": [system.report() for system in comparison.systems],
