@@ -18,7 +18,7 @@ from vid2vid.data.footage import Crop, Footage
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video import as_rate, between, find_cuts, make_folder, whole_file
+from vid2vid.video import Part, as_rate, between, find_cuts, make_folder, whole_file
 
 RECORD = "clip.yaml"
 _CITY = re.compile(r"city(?::(\d+))?")
@@ -49,8 +49,7 @@ def prepare(
     taken along, for it would no longer fit.
 
     ``clip.yaml`` in each clip records its frame rate, size and settings. A clip appears under its name when
-    it
-    is whole, so an interrupted call can be repeated: clips that are there with the same record are kept.
+    whole, so an interrupted call can be repeated: clips that are there with the same record are kept.
 
     Args:
         sources: videos, folders of pictures, clip folders; "city" or "city:SEED" for the synthetic city.
@@ -86,8 +85,10 @@ def prepare(
         footage = Footage.open(
             source, crop=settings.crop, size=settings.size, rate=settings.fps, partial=partial
         )
-        for suffix, chosen in _shots(footage, settings, progress):
-            clips.append(_prepare_clip(out / (name + suffix), footage, chosen, settings, progress))
+        part = between(footage.source, source, start, end)
+        cuts = _cuts(out / name, footage, part, settings, progress)
+        for suffix, chosen in _shots(part, cuts, settings):
+            clips.append(_prepare_clip(out / (name + suffix), footage, chosen, cuts, settings, progress))
     return clips
 
 
@@ -205,10 +206,19 @@ def _name_sources(sources: Sequence[Path | str], seed: int) -> dict[str, Path | 
     return named
 
 
-def _shots(footage: Footage, settings: _Settings, progress: Progress) -> Iterator[tuple[str, np.ndarray]]:
+def _cuts(clip: Path, footage: Footage, part: Part, settings: _Settings, progress: Progress) -> list[int]:
+    """Where to split; on a repeated call known from the first clip's record, for looking takes long."""
+    if not settings.split_cuts:
+        return []
+    for first in (clip, clip.with_name(f"{clip.name}-000")):
+        found = _read_record(first) or {}
+        if (found.get("source"), found.get("settings")) == (footage.path.name, settings.record()):
+            return [int(cut) for cut in found.get("cuts", [])]
+    return find_cuts(part, progress)
+
+
+def _shots(part: Part, cuts: list[int], settings: _Settings) -> Iterator[tuple[str, np.ndarray]]:
     """For each shot the suffix of its clip's name, and the frames to take of it."""
-    part = between(footage.source, footage.path, settings.start, settings.end)
-    cuts = find_cuts(part, progress) if settings.split_cuts else []
     left = settings.frames or len(part) * 1000
     for number, (begin, end) in enumerate(zip([0, *cuts], [*cuts, len(part)], strict=True)):
         chosen = np.arange(begin, end)
@@ -221,7 +231,12 @@ def _shots(footage: Footage, settings: _Settings, progress: Progress) -> Iterato
 
 
 def _prepare_clip(
-    clip: Path, footage: Footage, chosen: np.ndarray, settings: _Settings, progress: Progress
+    clip: Path,
+    footage: Footage,
+    chosen: np.ndarray,
+    cuts: list[int],
+    settings: _Settings,
+    progress: Progress,
 ) -> Path:
     record = {
         "source": footage.path.name,
@@ -230,6 +245,7 @@ def _prepare_clip(
         "frames": len(chosen),
         "first": int(chosen[0]),
         "last": int(chosen[-1]),
+        "cuts": cuts,
         "settings": settings.record(),
     }
     if not _is_there(clip, record):
@@ -265,17 +281,22 @@ def _is_there(clip: Path, record: dict[str, Any]) -> bool:
     """Whether the clip was finished before. UserError where something else is in its place."""
     if not clip.exists():
         return False
-    try:
-        found = yaml.safe_load((clip / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        found = None
-    if not isinstance(found, dict):
+    found = _read_record(clip)
+    if found is None:
         raise UserError(f"{clip}: is there already and was not made by prepare; choose another --out")
     for key in record:
         if found.get(key) != record[key]:
             was = f"{key} {found.get(key)}, now {record[key]}"
             raise UserError(f"{clip}: was made otherwise ({was}); remove it or choose another --out")
     return True
+
+
+def _read_record(clip: Path) -> dict[str, Any] | None:
+    try:
+        found = yaml.safe_load((clip / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 @contextmanager
@@ -290,7 +311,9 @@ def _whole_clip(clip: Path, record: dict[str, Any]) -> Iterator[Path]:
         make_folder(folder)
         yield folder
         with whole_file(folder / RECORD) as temporary:
-            temporary.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
+            temporary.write_text(
+                yaml.safe_dump(record, sort_keys=False, default_flow_style=None), encoding="utf-8"
+            )
         folder.rename(clip)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
