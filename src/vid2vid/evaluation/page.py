@@ -84,7 +84,7 @@ def system_styles(systems: Sequence[dict]) -> list[str]:
 def _summary(report: dict, styles: Sequence[str]) -> str:
     table = columns(report)
     head = "".join(
-        f'<th title="{WORDS[column["better"]]}">{escape(column["label"])}'
+        f'<th title="{WORDS[column["better"]]}">{escape(column["label"]).replace("-", "&#8209;")}'
         f"<small>{escape(column['unit'])} <b>{ARROWS[column['better']]}</b></small></th>"
         for column in table
     )
