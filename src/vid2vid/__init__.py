@@ -1,3 +1,39 @@
 """vid2vid: turn label maps, sketches, poses or degraded frames into coherent video, frame by frame."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vid2vid.data.doctor import check_dataset as check
+    from vid2vid.data.prepare import prepare
+    from vid2vid.evaluation import evaluate
+    from vid2vid.inference import stream, synthesize
+    from vid2vid.training import train
+    from vid2vid.zoo import info
+    from vid2vid.zoo import load_model as load
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "check": ("vid2vid.data.doctor", "check_dataset"),
+    "evaluate": ("vid2vid.evaluation", "evaluate"),
+    "info": ("vid2vid.zoo", "info"),
+    "load": ("vid2vid.zoo", "load_model"),
+    "prepare": ("vid2vid.data.prepare", "prepare"),
+    "stream": ("vid2vid.inference", "stream"),
+    "synthesize": ("vid2vid.inference", "synthesize"),
+    "train": ("vid2vid.training", "train"),
+}
+"""Every verb of the command line as a call, and the two it is built on. Imported when first asked for, so that
+``import vid2vid`` stays quick."""
+
+__all__ = ["__version__", "check", "evaluate", "info", "load", "prepare", "stream", "synthesize", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vid2vid' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

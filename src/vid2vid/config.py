@@ -158,7 +158,9 @@ class Recipe:
 def recipe_names() -> list[str]:
     """The recipes that come with the package."""
     folder = resources.files("vid2vid") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
 
 
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
@@ -188,7 +190,9 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
         recipe = parser.instantiate(parser.parse_object(dict(values)))
     except Exception as error:
         message = " ".join(str(error).split())
-        raise UserError(f"{where}: {message}{_suggestion(message)}; `vid2vid info` lists every key") from error
+        raise UserError(
+            f"{where}: {message}{_suggestion(message)}; `vid2vid info` lists every key"
+        ) from error
     return Recipe(**vars(recipe))
 
 
@@ -274,7 +278,10 @@ def _check(recipe: Recipe, where: str) -> None:
         (data.workers >= 0, "data.workers must not be negative"),
         (model.history >= 0, "model.history must not be negative"),
         (model.kernel % 2 == 1, "model.kernel must be odd"),
-        (model.width >= 2 and model.downs >= 1 and model.blocks >= 0, "model: width, downs or blocks too small"),
+        (
+            model.width >= 2 and model.downs >= 1 and model.blocks >= 0,
+            "model: width, downs or blocks too small",
+        ),
         (judges.temporal_scales >= 0 and judges.frames >= 2, "discriminator.frames must be at least 2"),
         (train.steps > 0, "train.steps must be positive"),
         (0 < train.backprop <= train.chunk, "train.backprop: must lie between 1 and train.chunk"),

@@ -52,9 +52,11 @@ def load_generator(generator: Generator, published: dict[str, Tensor]) -> None:
     """Fills our modules with the published tensors, which come in the same order."""
     state = dict(generator.named_modules())
     for ours, theirs in _GENERATOR_PARTS.items():
-        convolutions = [m for m in state[ours].modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)] if (
-            ours in state
-        ) else []
+        convolutions = (
+            [m for m in state[ours].modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+            if (ours in state)
+            else []
+        )
         weights, biases = _tensors(published, theirs, ".weight"), _tensors(published, theirs, ".bias")
         for module, weight, bias in zip(convolutions, weights, biases, strict=True):
             _fill(module, weight, bias)

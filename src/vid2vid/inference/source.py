@@ -142,7 +142,9 @@ def _find(path: Path, schema: ConditionSchema) -> Path:
     if videos:
         return videos[0]
     if any(item.is_dir() and item.name[0] != "." for item in path.iterdir()):
-        raise UserError(f"{path}: holds no {schema.name!r}, which this model renders; give the folder that does")
+        raise UserError(
+            f"{path}: holds no {schema.name!r}, which this model renders; give the folder that does"
+        )
     return path
 
 
@@ -154,5 +156,7 @@ def _beside(path: Path, name: str) -> Path | None:
 def _label_files(folder: Path) -> list[Path]:
     files = sorted((file for file in folder.iterdir() if file.suffix.lower() == ".png"), key=natural)
     if not files:
-        raise UserError(f"{folder}: no PNG label maps here, and this model wants label maps; give their folder")
+        raise UserError(
+            f"{folder}: no PNG label maps here, and this model wants label maps; give their folder"
+        )
     return files

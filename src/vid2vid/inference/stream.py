@@ -12,7 +12,9 @@ from vid2vid.zoo import Model
 
 
 @torch.inference_mode()
-def stream(model: Model, conditions: Iterable[Tensor], first_frames: Sequence[Tensor] = ()) -> Iterator[Tensor]:
+def stream(
+    model: Model, conditions: Iterable[Tensor], first_frames: Sequence[Tensor] = ()
+) -> Iterator[Tensor]:
     """One frame for every condition, with constant memory.
 
     Args:

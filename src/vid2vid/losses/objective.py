@@ -140,7 +140,10 @@ class Objective(nn.Module):
         if made:
             picks = [i for i, _ in made]
             flow = torch.stack([output.flow for _, output in made], dim=1).flatten(0, 1)  # type: ignore[arg-type]
-            reference, confidence = chunk.flow[:, picks].flatten(0, 1), chunk.confidence[:, picks].flatten(0, 1)
+            reference, confidence = (
+                chunk.flow[:, picks].flatten(0, 1),
+                chunk.confidence[:, picks].flatten(0, 1),
+            )
             real, before = chunk.real[:, picks].flatten(0, 1), chunk.before_real[:, picks].flatten(0, 1)
             terms["flow"] = masked_l1(flow, reference, confidence) * weights.flow
             terms["flow_warp"] = masked_l1(warp(before, flow), real, confidence) * weights.flow

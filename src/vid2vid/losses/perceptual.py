@@ -36,7 +36,9 @@ class PerceptualLoss(nn.Module):
             network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         except Exception as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"{weights}: not VGG-19 weights ({reason}); remove the file or name another") from error
+            raise UserError(
+                f"{weights}: not VGG-19 weights ({reason}); remove the file or name another"
+            ) from error
         self.features = network.features[: max(_TAPS) + 1].eval().requires_grad_(False)
         for module in self.features:
             if isinstance(module, nn.ReLU):

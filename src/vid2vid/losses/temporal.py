@@ -13,7 +13,9 @@ FLOW_DIVISOR = 20.0
 """Brings flows, in pixels, near the range of frames before a discriminator sees them."""
 
 
-def temporal_groups(seen: int, new: int, scale: int, length: int, sparse: bool = False) -> list[tuple[int, ...]]:
+def temporal_groups(
+    seen: int, new: int, scale: int, length: int, sparse: bool = False
+) -> list[tuple[int, ...]]:
     """The frame numbers of every group that a chunk of new frames completes at one temporal scale.
 
     Args:
@@ -72,7 +74,8 @@ class TemporalWindow:
         self._frames = {
             number: (real_, fake_.detach(), flow_)
             for number, (real_, fake_, flow_) in self._frames.items()
-            if number > self._seen - self._reach - (self.length ** max(self.scales - 1, 0) if self.sparse else 0)
+            if number
+            > self._seen - self._reach - (self.length ** max(self.scales - 1, 0) if self.sparse else 0)
         }
         return groups
 
@@ -83,7 +86,10 @@ class TemporalWindow:
         real = torch.cat([torch.cat([self._frames[i][0] for i in group], dim=1) for group in groups])
         fake = torch.cat([torch.cat([self._frames[i][1] for i in group], dim=1) for group in groups])
         flows = torch.cat(
-            [torch.cat([self._flow(*pair) for pair in zip(g[1:], g[:-1], strict=True)], dim=1) for g in groups]
+            [
+                torch.cat([self._flow(*pair) for pair in zip(g[1:], g[:-1], strict=True)], dim=1)
+                for g in groups
+            ]
         )
         return Group(real, fake, flows / FLOW_DIVISOR)
 

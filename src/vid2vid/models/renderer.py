@@ -60,7 +60,9 @@ class Renderer(nn.Module):
             known = self._pad(condition)
             batch, _, height, width = known.shape
             conditions = known.repeat(1, self.history, 1, 1)
-            return RecurrentState((conditions,), (known.new_zeros(batch, 3 * self.history, height, width),), 0)
+            return RecurrentState(
+                (conditions,), (known.new_zeros(batch, 3 * self.history, height, width),), 0
+            )
         if condition.shape[:2] != first_frames.shape[:2]:
             raise ValueError("every given frame needs its condition")
         given = first_frames.shape[1]

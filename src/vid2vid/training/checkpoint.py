@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vid2vid.errors import UserError
 from vid2vid.training.trainer import Trainer
-from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json, write_tensors
+from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json
 from vid2vid.zoo.folder import Model, checkpoint_folders, write_model
 
 
@@ -43,7 +43,9 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> int:
     try:
         step, frames, sequence = (int(progress[key]) for key in ("step", "frames", "sequence"))
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}/training.json: damaged; remove this checkpoint to go on from the one before") from error
+        raise UserError(
+            f"{folder}/training.json: damaged; remove this checkpoint to go on from the one before"
+        ) from error
     kept = read_tensors(folder / "generator.safetensors", trainer.renderer.state_dict())
     trainer.result.load_state_dict(kept)
     if trainer.average is not None:

@@ -97,4 +97,3 @@ def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: 
             row = [schema.tint(condition[0]), read.frames[0], to_picture(made[0])]
             writer.write(np.concatenate(row, axis=1))
     renderer.train(training)
-

@@ -165,7 +165,9 @@ class Trainer:
             self._skip(losses.generator | losses.discriminator)
         sides = {"generator": losses.generator, "discriminator": losses.discriminator}
         return {"rate": rate} | {
-            f"{side}/{name}": float(value.detach()) for side, terms in sides.items() for name, value in terms.items()
+            f"{side}/{name}": float(value.detach())
+            for side, terms in sides.items()
+            for name, value in terms.items()
         }
 
     def _skip(self, terms: dict[str, Tensor]) -> None:

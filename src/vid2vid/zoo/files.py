@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -16,15 +17,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vid2vid.errors import UserError
+from vid2vid.video.files import make_folder, temporary_name, writing_failed
 
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its place when the block ends well, and vanishes otherwise."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    """A temporary folder beside ``folder`` that takes its place when the block ends well, and vanishes otherwise.
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written.
+    """
+    make_folder(folder.parent)
+    temporary = temporary_name(folder)
+    make_folder(temporary)
     try:
         yield temporary
         for file in temporary.iterdir():
@@ -33,9 +38,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(folder)
         os.replace(temporary, folder)
         _sync(folder.parent)
-    except BaseException:
+    except OSError as error:
+        raise writing_failed(folder, error) from error
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _sync(path: Path) -> None:
@@ -64,7 +70,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # how it words a full disk
+        raise OSError(errno.ENOSPC, str(error)) from error
 
 
 def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -85,10 +94,14 @@ def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
             raise UserError(f"{path}: tensor {name} is missing; the file belongs to another model")
     for name, tensor in tensors.items():
         if name not in expected:
-            raise UserError(f"{path}: tensor {name} is not part of this model; the file belongs to another one")
+            raise UserError(
+                f"{path}: tensor {name} is not part of this model; the file belongs to another one"
+            )
         if tensor.shape != expected[name].shape:
             found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
-            raise UserError(f"{path}: tensor {name} is {found}, not {wanted}; the file belongs to another model")
+            raise UserError(
+                f"{path}: tensor {name} is {found}, not {wanted}; the file belongs to another model"
+            )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise UserError(f"{path}: tensor {name} holds values that are not finite; train or copy it again")
     return tensors

@@ -39,7 +39,12 @@ class Model:
 
     @classmethod
     def build(
-        cls, architecture: ModelConfig, schema: ConditionSchema, size: Size, rate: Fraction | float, **about: Any
+        cls,
+        architecture: ModelConfig,
+        schema: ConditionSchema,
+        size: Size,
+        rate: Fraction | float,
+        **about: Any,
     ) -> Model:
         """An untrained model; weights come from torch's random state."""
         settings = dataclasses.asdict(architecture)
@@ -107,7 +112,9 @@ def find_model(path: Path | str) -> Path:
     if str(path) in bundled():
         return bundled()[str(path)]
     if folder.is_dir():
-        raise UserError(f"{path}: neither a model (no config.json) nor a run with a checkpoint; name another folder")
+        raise UserError(
+            f"{path}: neither a model (no config.json) nor a run with a checkpoint; name another folder"
+        )
     names = ", ".join(bundled()) or "none"
     raise UserError(f"{path}: no such model; give a model or run folder, or a bundled model ({names})")
 
@@ -115,7 +122,9 @@ def find_model(path: Path | str) -> Path:
 def checkpoint_folders(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
     folders = [
-        path for path in run.glob("checkpoints/step-*") if path.name[5:].isdigit() and (path / "config.json").is_file()
+        path
+        for path in run.glob("checkpoints/step-*")
+        if path.name[5:].isdigit() and (path / "config.json").is_file()
     ]
     return sorted(folders, key=lambda path: int(path.name[5:]))
 
@@ -136,7 +145,9 @@ def _from_config(config: dict[str, Any], where: Path) -> Model:
             if type(value) is not type(known[key].default):
                 raise ValueError(f"architecture key {key!r} is {value!r}")
         architecture = ModelConfig(**given)
-        if not (0 <= architecture.history <= 16 and 1 <= architecture.downs <= 8 and architecture.blocks <= 64):
+        if not (
+            0 <= architecture.history <= 16 and 1 <= architecture.downs <= 8 and architecture.blocks <= 64
+        ):
             raise ValueError("an architecture beyond all bounds")
         width, height = (int(side) for side in config["size"])
         rate = Fraction(*(int(part) for part in config["rate"]))

@@ -1,0 +1,88 @@
+"""What is known of a model or a recipe before it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vid2vid.conditions import ConditionSchema
+from vid2vid.config import ModelConfig, Recipe, load_recipe, recipe_names
+from vid2vid.errors import UserError
+from vid2vid.models.renderer import Renderer
+from vid2vid.types import Size
+from vid2vid.zoo.folder import bundled, find_model, load_model
+
+
+def info(
+    what: str | None = None, overrides: Iterable[str] = (), *, size: Size | None = None
+) -> dict[str, Any]:
+    """Facts of a model folder, a run or a recipe; without a name, what there is to choose from.
+
+    Args:
+        what: a model folder, a run, the name of a bundled model, a recipe or a YAML file.
+        overrides: ``section.key=value`` words, for a recipe.
+        size: (width, height) a frame is counted at; default: that of the model or recipe.
+
+    Returns:
+        Plain data: parameters, tera-operations a frame (a multiply-add counts as two), settings. A recipe is counted
+        for 20 classes with instance edges, since its dataset is not known yet.
+
+    Raises:
+        UserError: no such model or recipe.
+    """
+    if what is None:
+        recipe = dataclasses.asdict(Recipe())
+        return {"recipes": recipe_names(), "bundled models": list(bundled()), "recipe keys": recipe}
+    overrides = list(overrides)
+    try:
+        folder = find_model(what)
+    except UserError as not_a_model:
+        try:
+            recipe = load_recipe(what, overrides)
+        except UserError as not_a_recipe:
+            known = what in recipe_names() or what.endswith((".yaml", ".yml")) or bool(overrides)
+            raise (not_a_recipe if known else not_a_model) from None
+        foreground = (0,) if recipe.model.foreground and recipe.data.condition == "labels" else ()
+        channels = 20 + int(recipe.data.instances) if recipe.data.condition == "labels" else 3
+        facts = {"recipe": recipe.name, "about": " ".join(recipe.about.split())}
+        facts |= _cost(recipe.model, channels, foreground, size or recipe.data.size)
+        return facts | {"settings": dataclasses.asdict(recipe)}
+    if overrides:
+        raise UserError(f"{overrides[0]}: {what} is a model; only a recipe's settings can be changed")
+    model = load_model(folder)
+    facts = {"model": str(folder), **model.about, "trained at": f"{model.size[0]}x{model.size[1]}"}
+    facts |= {"rate": float(model.rate), "condition": _describe(model.schema)}
+    channels, foreground = model.schema.channels, model.schema.foreground_channels
+    facts |= _cost(model.architecture, channels, foreground, size or model.size)
+    return facts | {"settings": dataclasses.asdict(model.architecture)}
+
+
+def _cost(
+    architecture: ModelConfig, channels: int, foreground: tuple[int, ...], size: Size
+) -> dict[str, Any]:
+    """Parameters and operations, counted on tensors without memory."""
+    with torch.device("meta"):
+        renderer = Renderer(
+            channels, foreground_channels=foreground, **dataclasses.asdict(architecture)
+        ).eval()
+        condition = torch.zeros(1, channels, size[1], size[0])
+        frames = torch.zeros(1, 2, 3, size[1], size[0])
+        state = renderer.init_state(condition[:, None].expand(-1, 2, -1, -1, -1), frames)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            renderer.step(condition, state)
+    return {
+        "parameters": sum(parameter.numel() for parameter in renderer.parameters()),
+        "size": f"{size[0]}x{size[1]}",
+        "TFLOP a frame": counter.get_total_flops() / 1e12,
+    }
+
+
+def _describe(schema: ConditionSchema) -> str:
+    if schema.labels is None:
+        return f"pictures from {schema.name}/"
+    names = ", ".join(item.name for item in schema.labels.classes)
+    return f"label maps from {schema.name}/ ({names})" + (", instances" if schema.instances else "")
