@@ -67,6 +67,16 @@ def collect(sources: list[Path], *, out: Path) -> int:
     return 1
 
 
+def look(what: str | None = None, *settings: str) -> None:
+    """Look.
+
+    Args:
+        what (THING): anything
+        *settings (key=value): more
+    """
+    Seen.values = {"what": what, "settings": settings}
+
+
 def parse(*words: str) -> dict[str, Any]:
     assert call(train, "vid2vid train", list(words)) == 0
     return Seen.values
@@ -135,6 +145,16 @@ def test_a_list_of_positionals_and_the_exit_code() -> None:
     assert call(collect, "vid2vid collect", ["a", "b", "--out", "x"]) == 1
     assert Seen.values == {"sources": [Path("a"), Path("b")], "out": Path("x")}
     assert call(collect, "vid2vid collect", ["--out", "x", "a"]) == 1
+
+
+def test_a_positional_with_a_default_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    call(look, "vid2vid look", [])
+    assert Seen.values == {"what": None, "settings": ()}
+    call(look, "vid2vid look", ["a=1", "thing"])
+    assert Seen.values == {"what": "thing", "settings": ("a=1",)}
+    with pytest.raises(SystemExit):
+        call(look, "vid2vid look", ["--help"])
+    assert capsys.readouterr().out.startswith("usage: vid2vid look [THING] [key=value ...] [options]")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""``vid2vid synthesize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def synthesize(
+    model: Path,
+    conditions: Path,
+    *,
+    out: Path,
+    first_frame: list[Path] | None = None,
+    frames: str | None = None,
+    size: tuple[int, int] | None = None,
+    native: bool = False,
+    audio_from: Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> None:
+    """Render conditions with a trained model: one frame for each of them.
+
+    Args:
+        model: a model folder, a run (its newest checkpoint), or a bundled model by name
+        conditions: a clip folder, a folder of label maps or pictures, or a video of pictures
+        out (X): a video (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions
+        first_frame (PICTURE): the first frames, if known; they come out as they are (default: self-made)
+        frames (START:STOP): render this part of the conditions (default: all)
+        size (WxH): size of the frames (default: what the model was trained at)
+        native: keep the size of the conditions instead
+        audio_from (VIDEO): carry the sound of this video over
+        device: auto, cpu, cuda, cuda:1 or mps
+        seed: of anything random in the model
+
+    Example:
+        vid2vid synthesize runs/drive data/drive/clip --frames 57: --out drive.mp4
+    """
+    from vid2vid.cli.bar import Bar
+    from vid2vid.inference import synthesize as run
+
+    with Bar("synthesize") as bar:
+        count = run(
+            model,
+            conditions,
+            out,
+            first_frames=first_frame or (),
+            frames=frames,
+            size=size,
+            native=native,
+            audio_from=audio_from,
+            device=device,
+            seed=seed,
+            progress=bar,
+        )
+    print(f"{count} frame{'' if count == 1 else 's'} in {out}")
