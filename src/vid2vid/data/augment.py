@@ -11,7 +11,7 @@ from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
 from vid2vid.flow import crop_flow, flip_flow, resize_flow
 from vid2vid.types import Size
-from vid2vid.video.pictures import resize_picture
+from vid2vid.video import resize_picture
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from vid2vid.data.tracked import TrackedInstances
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video.pictures import resize_picture
+from vid2vid.video import resize_picture
 
 MEMORY = 512 * 2**20
 """Bytes of resized pictures and flow that a dataset keeps, in each process that reads it."""
@@ -68,6 +68,7 @@ class Clip:
     """Consecutive frames with their conditions. Frame 0 is the first of the part that was asked for.
 
     size: (width, height) of everything it gives; native_size: of its files.
+    rate: frames per second, of the video or as ``clip.yaml`` records it; else 25.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Clip:
         self.schema = schema
         self.native_size: Size = (width, height)
         self.size: Size = size or self.native_size
+        self.rate = frames.rate
         self._frames = frames
         self._condition = condition
         self._memory = memory

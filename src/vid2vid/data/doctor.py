@@ -20,7 +20,7 @@ from vid2vid.errors import UserError
 from vid2vid.flow import read_exact_flow
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video.pictures import natural_key
+from vid2vid.video import natural_key
 
 LABEL_MAPS = ("labels", "instances")
 """Strips that hold ids; all others are pictures."""

@@ -7,7 +7,7 @@ import numpy as np
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.findings import ClassShare, Finding
 from vid2vid.errors import UserError
-from vid2vid.video.pictures import read_picture
+from vid2vid.video import read_picture
 
 TRAIN_IDS = frozenset(range(19))
 """The ids that Cityscapes trains with: road 0 ... bicycle 18; 255 is ignored."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,7 @@ import numpy as np
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.layout import Strip
 from vid2vid.errors import UserError
-from vid2vid.video.pictures import read_picture
-from vid2vid.video.reader import open_frames
+from vid2vid.video import DEFAULT_RATE, open_frames, read_picture, recorded_rate
 
 
 class Pictures:
@@ -49,6 +49,17 @@ class Pictures:
         if self._video is not None:
             return self._video[self.picks[t]].image
         return read_picture(self.file(t), mode="labels" if self.labels else "rgb")
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second: the video's, else as ``clip.yaml`` beside the folder records, else 25.
+
+        Raises:
+            UserError: ``clip.yaml`` cannot be understood.
+        """
+        if self._video is not None:
+            return self._video.info.rate
+        return recorded_rate(self.strip.path.parent) or DEFAULT_RATE
 
     def chosen(self, picks: Sequence[int]) -> Pictures:
         """Those at the given places in the strip."""

@@ -15,7 +15,7 @@ from vid2vid.data.pictures import Pictures
 from vid2vid.errors import UserError
 from vid2vid.flow import FileIdentity, FlowCache, open_estimator, read_exact_flow, resize_flow
 from vid2vid.types import Size
-from vid2vid.video.pictures import natural_key
+from vid2vid.video import natural_key
 
 
 class ReferenceFlow(Protocol):

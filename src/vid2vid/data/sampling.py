@@ -19,7 +19,7 @@ from torch.utils.data import Dataset as MapDataset
 from vid2vid.data.augment import NO_AUGMENTATION, Augmentation, Transform
 from vid2vid.data.dataset import Clip, Dataset
 from vid2vid.errors import UserError
-from vid2vid.types import VideoBatch
+from vid2vid.types import VideoBatch, to_tensor
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ def read_sequence(clips: tuple[Clip, ...], sequence: Sequence, length: int) -> V
     flow[0] = 0  # its frame t - 1 is not in the sequence
     frames, flow = sequence.transform(clip.read(start, start + length), flow)
     return VideoBatch(
-        frames=_video(frames.frames),
+        frames=to_tensor(frames.frames)[None],
         flow=torch.from_numpy(np.ascontiguousarray(flow))[None],
         labels=None if frames.labels is None else _maps(frames.labels),
         instances=None if frames.instances is None else _maps(frames.instances),
-        image=None if frames.image is None else _video(frames.image),
+        image=None if frames.image is None else to_tensor(frames.image)[None],
     )
 
 
@@ -190,11 +190,6 @@ def _start_worker(worker: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair; it ends its workers
     cv2.setNumThreads(1)
-
-
-def _video(pictures: np.ndarray) -> torch.Tensor:
-    """(T, H, W, 3) uint8 to (1, T, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))[None].float() / 127.5 - 1
 
 
 def _maps(maps: np.ndarray) -> torch.Tensor:

@@ -16,7 +16,7 @@ from vid2vid.conditions import LabelSchema, track_components
 from vid2vid.data.pictures import Pictures, class_indices
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
-from vid2vid.video.pictures import read_picture, write_picture
+from vid2vid.video import read_picture, write_picture
 
 TRACKER = 1
 """Raised when `track_components` changes what it gives, so that older files are not used."""
@@ -65,16 +65,12 @@ class TrackedInstances:
             temporary.mkdir(parents=True, exist_ok=True)
             for t, ids in enumerate(track_components(self._label_maps(), self.schema)):
                 # Files hold 16 bits. In a clip with more objects ids come again.
-                write_picture(
-                    temporary / _name(t), np.where(ids > 0, (ids - 1) % 65535 + 1, 0).astype(np.uint16)
-                )
+                write_picture(temporary / _name(t), np.where(ids > 0, (ids - 1) % 65535 + 1, 0))
                 progress(t + 1, len(self), "telling objects apart")
             temporary.rename(self._folder)
         except OSError as error:
             if not self._folder.is_dir():  # else another process was faster, with the same result
-                raise UserError(
-                    f"{self._folder}: cannot be written ({error.strerror}); free the place"
-                ) from None
+                raise UserError(f"{self._folder}: cannot be written ({error.strerror}); free it") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
