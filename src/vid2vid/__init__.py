@@ -26,8 +26,8 @@ _HOMES = {
     "synthesize": ("vid2vid.inference", "synthesize"),
     "train": ("vid2vid.training", "train"),
 }
-"""Every verb of the command line as a call, and the two it is built on. Imported when first asked for, so that
-``import vid2vid`` stays quick."""
+"""Every verb of the command line as a call, and the two it is built on; imported when first asked for, so
+that ``import vid2vid`` stays quick."""
 
 __all__ = ["__version__", "check", "evaluate", "info", "load", "prepare", "stream", "synthesize", "train"]
 

@@ -1,8 +1,8 @@
 """Recipes: everything an experiment is made of, as frozen dataclasses read from strict YAML.
 
-A recipe is a file of ``vid2vid/recipes`` (by name), any YAML file (by path), or the ``config.yaml`` of a run. Keys that
-are not given keep their defaults; an unknown key or a wrong value is refused by name. ``section.key=value`` words
-override what the file says.
+A recipe is a file of ``vid2vid/recipes`` (by name), any YAML file (by path), or the ``config.yaml`` of a
+run. Keys that are not given keep their defaults; an unknown key or a wrong value is refused by name.
+``section.key=value`` words override what the file says.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DataConfig:
     scale: tuple[float, float] = (1.0, 1.0)
     """Range of random enlargement; the frame is then cropped back to ``size``."""
     crop: tuple[int, int] | None = None
-    """Width and height of a random part that training sees, for frames that are too large to train on whole."""
+    """Width and height of a random part that training sees, for frames too large to train on whole."""
     jitter: float = 0.0
     """Range of random brightness and contrast changes of the frames."""
     workers: int = 1
@@ -104,7 +104,7 @@ class LossWeights:
     temporal_warp: float = 10.0
     """The output against the last output warped by the reference flow."""
     mask: float = 1.0
-    """Pull of the mask towards the warp where the flow is confident; for models that make their first frame."""
+    """Pull of the mask towards the warp where the flow is confident; where first frames are self-made."""
     charbonnier: float = 0.0
     gradient: float = 0.0
     ssim: float = 0.0

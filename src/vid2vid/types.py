@@ -51,7 +51,7 @@ class _TensorBundle:
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded picture: ``image`` (H, W, 3) uint8 RGB, ``time`` in seconds from the start of the source."""
+    """One decoded picture: ``image`` (H, W, 3) uint8 RGB, ``time`` in seconds from the source's start."""
 
     image: np.ndarray
     time: float
@@ -124,7 +124,7 @@ class GeneratorOutput(_TensorBundle):
 
 @dataclass(frozen=True)
 class RecurrentState(_TensorBundle):
-    """What the generator remembers between two frames: an argument and a result of ``step``, never an attribute.
+    """What the generator remembers between frames: an argument and a result of ``step``, never an attribute.
 
     conditions: per scale (B, L * C, H, W), the last L encoded conditions, oldest first.
     frames: per scale (B, L * 3, H, W), the last L frames, oldest first; zeros where there was none.

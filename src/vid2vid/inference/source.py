@@ -23,7 +23,7 @@ from vid2vid.video.pictures import PictureFolder, recorded_rate
 
 @dataclass(frozen=True)
 class Described:
-    """The condition of one frame, at the size to be made: class indices (H, W), instances (H, W) or a picture."""
+    """The condition of one frame at the size to be made: class indices and instances (H, W), or a picture."""
 
     name: str | None
     time: float | None
@@ -44,7 +44,8 @@ class ConditionSource:
     """The conditions under a path, read one at a time.
 
     Args:
-        path: a clip folder (the schema's name says which of its folders or videos), a folder of pictures, or a video.
+        path: a clip folder (the schema's name says which of its folders or videos), a folder of pictures,
+            or a video.
         schema: what the model wants.
         size: (width, height) to resize to; None keeps the size.
         frames: a part, such as ``55:71``.

@@ -19,7 +19,7 @@ def stream(
 
     Args:
         model: where its renderer lies, the frames are made.
-        conditions: encoded, (B, C, H, W) each, on the renderer's device; drawn one at a time, as late as possible.
+        conditions: encoded, (B, C, H, W) each, on the renderer's device; drawn one at a time, when needed.
         first_frames: (B, 3, H, W) each, in [-1, 1]: the first frames where they are known. They belong to the
             first conditions and come out as they are. Without any the renderer makes its own.
 

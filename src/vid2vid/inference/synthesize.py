@@ -39,8 +39,8 @@ def synthesize(
         model: a model, its folder, a run, or the name of a bundled model.
         conditions: a clip folder, a folder of condition pictures, or a video of them.
         out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions.
-        first_frames: pictures that belong to the first conditions; they come out as they are, and the renderer goes
-            on from them. None: it makes its own first frame.
+        first_frames: pictures that belong to the first conditions; they come out as they are, and the
+            renderer goes on from them. None: it makes its own first frame.
         frames: a part of the conditions, such as ``55:71``.
         size: (width, height) of the frames; default: what the model was trained at.
         native: keep the size of the conditions instead.
@@ -63,7 +63,7 @@ def synthesize(
     source = ConditionSource(Path(conditions), renderer.schema, wanted, frames)
     if len(first_frames) > len(source):
         raise UserError(
-            f"{conditions}: {len(source)} conditions for {len(first_frames)} first frames; give fewer first frames"
+            f"{conditions}: {len(source)} conditions for {len(first_frames)} first frames; give fewer"
         )
     given = _read_first_frames(first_frames, source, where)
     described: list[Described] = []

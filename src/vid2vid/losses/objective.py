@@ -75,8 +75,8 @@ class Objective(nn.Module):
         """Losses of a chunk: means over its frames."""
         losses = Losses({}, {})
         condition, real = chunk.condition.flatten(0, 1), chunk.real.flatten(0, 1)
-        frame = torch.stack([output.frame for output in chunk.outputs], dim=1).flatten(0, 1)
-        raw = torch.stack([output.raw for output in chunk.outputs], dim=1).flatten(0, 1)
+        frame = _stack([output.frame for output in chunk.outputs])
+        raw = _stack([output.raw for output in chunk.outputs])
         warps = any(output.flow is not None for output in chunk.outputs)
         pictures = [frame, raw] if warps else [frame]
         # Both the result and the raw hallucination are judged; where they are the same, it counts twice.
@@ -139,7 +139,7 @@ class Objective(nn.Module):
         weights = self.weights
         if made:
             picks = [i for i, _ in made]
-            flow = torch.stack([output.flow for _, output in made], dim=1).flatten(0, 1)  # type: ignore[arg-type]
+            flow = _stack([output.flow for _, output in made])
             reference, confidence = (
                 chunk.flow[:, picks].flatten(0, 1),
                 chunk.confidence[:, picks].flatten(0, 1),
@@ -148,12 +148,17 @@ class Objective(nn.Module):
             terms["flow"] = masked_l1(flow, reference, confidence) * weights.flow
             terms["flow_warp"] = masked_l1(warp(before, flow), real, confidence) * weights.flow
             if self.self_made_first and weights.mask:
-                mask = torch.stack([output.mask for _, output in made], dim=1).flatten(0, 1)  # type: ignore[arg-type]
+                mask = _stack([output.mask for _, output in made])
                 terms["mask"] = masked_l1(mask, torch.zeros_like(mask), confidence) * weights.mask
-        # The temporal term needs a frame before, made or given; the first self-made frame has zero confidence.
+        # Needs a frame before, made or given: the first self-made frame has zero confidence.
         if weights.temporal_warp:
-            frame = torch.stack([output.frame for output in chunk.outputs], dim=1).flatten(0, 1)
+            frame = _stack([output.frame for output in chunk.outputs])
             expected = warp(chunk.before_fake.flatten(0, 1), chunk.flow.flatten(0, 1)).detach()
             terms["temporal_warp"] = (
                 masked_l1(frame, expected, chunk.confidence.flatten(0, 1)) * weights.temporal_warp
             )
+
+
+def _stack(frames: Sequence[Tensor | None]) -> Tensor:
+    """n tensors (B, C, H, W) as one (B * n, C, H, W), a clip's frames together."""
+    return torch.stack([frame for frame in frames if frame is not None], dim=1).flatten(0, 1)

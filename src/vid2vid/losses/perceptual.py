@@ -13,6 +13,7 @@ from vid2vid.errors import UserError
 _FILE = "vgg19-dcbb9e9d.pth"
 _TAPS = {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0}
 """Weights of relu1_1, 2_1, 3_1, 4_1 and 5_1, by their place in torchvision's ``features``."""
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def find_vgg_weights() -> Path | None:
@@ -43,8 +44,6 @@ class PerceptualLoss(nn.Module):
         for module in self.features:
             if isinstance(module, nn.ReLU):
                 module.inplace = False
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         while fake.shape[-1] > 1024:
@@ -57,7 +56,8 @@ class PerceptualLoss(nn.Module):
         return total
 
     def _activations(self, x: Tensor) -> list[Tensor]:
-        x = ((x + 1) / 2 - self.mean) / self.std
+        mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+        x = ((x + 1) / 2 - mean) / std
         kept = []
         for i, module in enumerate(self.features):
             x = module(x)

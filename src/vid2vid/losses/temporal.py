@@ -37,7 +37,7 @@ def temporal_groups(
 
 
 class Group(NamedTuple):
-    """Groups of one temporal scale, stacked in the batch: N groups of K frames and the K - 1 flows between them.
+    """Groups of one temporal scale, stacked in the batch: N groups of K frames, the K - 1 flows between them.
 
     real, fake: (N, K * 3, H, W), oldest first; flows: (N, (K - 1) * 2, H, W), already divided by 20.
     """

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Upsampling = Literal["transposed", "resize"]
-"""How decoders double the size: ``transposed`` convolutions as published, or ``resize`` (nearest neighbour, then a
-convolution), which cannot draw checkerboards."""
+"""How decoders double the size: ``transposed`` convolutions as published, or ``resize`` (nearest neighbour,
+then a convolution), which cannot draw checkerboards."""
 
 
 class InstanceNorm(nn.Module):
@@ -20,9 +20,9 @@ class InstanceNorm(nn.Module):
 
 
 def conv_block(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution, instance norm, ReLU. Wide kernels pad by reflection, strided ones by zeros, as published."""
-    reflect = "reflect" if stride == 1 else "zeros"
-    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, padding_mode=reflect)
+    """Convolution, instance norm, ReLU. Pads by reflection, and by zeros where it strides, as published."""
+    padding: Literal["zeros", "reflect"] = "reflect" if stride == 1 else "zeros"
+    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, padding_mode=padding)
     return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
 
 

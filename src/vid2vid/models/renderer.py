@@ -1,4 +1,4 @@
-"""The renderer: the recurrence around the generator. Training unrolls the very ``step`` that streaming calls."""
+"""The recurrence around the generator. Training unrolls the very ``step`` that streaming calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vid2vid.types import GeneratorOutput, RecurrentState
 class Renderer(nn.Module):
     """Turns a sequence of conditions into a sequence of frames, one ``step`` at a time.
 
-    Frames may have any size: conditions are padded (by reflection) to what the network needs and the results are
+    Frames may have any size: conditions are padded (by reflection) to what the network needs, results are
     cropped back. The state is kept at the padded size.
 
     Args:
@@ -50,11 +50,11 @@ class Renderer(nn.Module):
         Args:
             condition: (B, C, H, W), the condition of the frame about to be made, or of the given frames: then
                 (B, n, C, H, W) with the n conditions of ``first_frames``.
-            first_frames: (B, n, 3, H, W) in [-1, 1]: the frames that came before, oldest first (the last L are
-                kept). None: the renderer makes the first frame itself.
+            first_frames: (B, n, 3, H, W) in [-1, 1]: the frames that came before, oldest first (the last L
+                are kept). None: the renderer makes the first frame itself.
 
-        Where fewer than L frames or conditions are known, the oldest known one stands in; frames are zero where
-        none is known.
+        Where fewer than L frames or conditions are known, the oldest known one stands in; frames are zero
+        where none is known.
         """
         if first_frames is None:
             known = self._pad(condition)

@@ -1,4 +1,4 @@
-"""Checkpoints: a model folder with everything else that training needs to go on. Tensors and JSON, never pickle."""
+"""Checkpoints: a model folder with all else that training needs to go on. Tensors and JSON, never pickle."""
 
 from __future__ import annotations
 

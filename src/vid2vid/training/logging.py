@@ -68,8 +68,10 @@ def _drop_from(path: Path, step: int) -> None:
 
 @torch.no_grad()
 def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: Clip, rate: float) -> None:
-    """A video of the condition, the real frames and the synthesis side by side, started as the model starts best:
-    from real frames where it keeps a history."""
+    """A video of the condition, the real frames and the synthesis side by side.
+
+    It starts from real frames where the model keeps a history.
+    """
     device = next(renderer.parameters()).device
     training = renderer.training
     renderer.eval()

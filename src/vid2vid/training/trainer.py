@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -175,7 +176,7 @@ class Trainer:
         if self.skipped >= PATIENCE:
             name = next((name for name, value in terms.items() if not torch.isfinite(value)), "their sum")
             raise Diverged(
-                f"the losses were not finite for {PATIENCE} steps in a row (first: {name}) at step {self.step}; "
+                f"losses not finite for {PATIENCE} steps in a row at step {self.step}, first {name}; "
                 "lower train.lr and resume from the last checkpoint"
             )
 
@@ -183,16 +184,17 @@ class Trainer:
 def build_objective(schema: ConditionSchema, recipe: Recipe) -> Objective:
     """The discriminators and losses of a recipe, untrained."""
     judge, weights = recipe.discriminator, recipe.loss
-    settings = {
-        "scales": judge.scales,
-        "width": judge.width,
-        "layers": judge.layers,
-        "spectral": judge.spectral,
-    }
-    image = MultiScaleDiscriminator(schema.channels + 3, **settings) if weights.gan else None
+    build = partial(
+        MultiScaleDiscriminator,
+        scales=judge.scales,
+        width=judge.width,
+        layers=judge.layers,
+        spectral=judge.spectral,
+    )
+    image = build(schema.channels + 3) if weights.gan else None
     video_channels = judge.frames * 3 + (judge.frames - 1) * 2
     count = judge.temporal_scales if weights.video_gan else 0
-    video: list[nn.Module] = [MultiScaleDiscriminator(video_channels, **settings) for _ in range(count)]
+    video: list[nn.Module] = [build(video_channels) for _ in range(count)]
     vgg = find_vgg_weights() if weights.perceptual else None
     return Objective(
         image,

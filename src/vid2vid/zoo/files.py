@@ -22,7 +22,7 @@ from vid2vid.video.files import make_folder, temporary_name, writing_failed
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its place when the block ends well, and vanishes otherwise.
+    """A temporary folder that takes the place of ``folder`` when the block ends well, and vanishes otherwise.
 
     Raises:
         UserError: the disk is full, or the place cannot be written.

@@ -26,8 +26,8 @@ FORMAT = 1
 class Model:
     """A renderer with everything needed to use it.
 
-    architecture: the generator's settings; schema: what its conditions are; size, rate: what it was trained at;
-    target: the folder of the frames it learnt; about: free facts for the model card (data, recipe, frames seen).
+    architecture: the generator's settings; schema: what its conditions are; size, rate: what it was trained
+    at; about: free facts for the model card (data, recipe, frames seen).
     """
 
     renderer: Renderer

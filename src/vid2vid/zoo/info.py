@@ -28,15 +28,15 @@ def info(
         size: (width, height) a frame is counted at; default: that of the model or recipe.
 
     Returns:
-        Plain data: parameters, tera-operations a frame (a multiply-add counts as two), settings. A recipe is counted
-        for 20 classes with instance edges, since its dataset is not known yet.
+        Plain data: parameters, tera-operations a frame (a multiply-add counts as two), settings. A recipe is
+        counted for 20 classes with instance edges, since its dataset is not known yet.
 
     Raises:
         UserError: no such model or recipe.
     """
     if what is None:
-        recipe = dataclasses.asdict(Recipe())
-        return {"recipes": recipe_names(), "bundled models": list(bundled()), "recipe keys": recipe}
+        keys = dataclasses.asdict(Recipe())
+        return {"recipes": recipe_names(), "bundled models": list(bundled()), "recipe keys": keys}
     overrides = list(overrides)
     try:
         folder = find_model(what)
@@ -46,9 +46,10 @@ def info(
         except UserError as not_a_recipe:
             known = what in recipe_names() or what.endswith((".yaml", ".yml")) or bool(overrides)
             raise (not_a_recipe if known else not_a_model) from None
-        foreground = (0,) if recipe.model.foreground and recipe.data.condition == "labels" else ()
-        channels = 20 + int(recipe.data.instances) if recipe.data.condition == "labels" else 3
-        facts = {"recipe": recipe.name, "about": " ".join(recipe.about.split())}
+        labels = recipe.data.condition == "labels"
+        channels = 20 + int(recipe.data.instances) if labels else 3
+        foreground = (0,) if labels else ()
+        facts: dict[str, Any] = {"recipe": recipe.name, "about": " ".join(recipe.about.split())}
         facts |= _cost(recipe.model, channels, foreground, size or recipe.data.size)
         return facts | {"settings": dataclasses.asdict(recipe)}
     if overrides:
@@ -56,8 +57,8 @@ def info(
     model = load_model(folder)
     facts = {"model": str(folder), **model.about, "trained at": f"{model.size[0]}x{model.size[1]}"}
     facts |= {"rate": float(model.rate), "condition": _describe(model.schema)}
-    channels, foreground = model.schema.channels, model.schema.foreground_channels
-    facts |= _cost(model.architecture, channels, foreground, size or model.size)
+    schema = model.schema
+    facts |= _cost(model.architecture, schema.channels, schema.foreground_channels, size or model.size)
     return facts | {"settings": dataclasses.asdict(model.architecture)}
 
 
