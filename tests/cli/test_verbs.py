@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from vid2vid.cli import main
-from vid2vid.video import read_picture, write_picture
+from vid2vid.conditions import ConditionSchema
+from vid2vid.config import ModelConfig
+from vid2vid.data.city import city_schema
+from vid2vid.video import open_frames, read_picture, write_picture
+from vid2vid.zoo import Model, save_model
 
 Capture = pytest.CaptureFixture[str]
 
@@ -80,6 +85,65 @@ def test_evaluate_writes_a_report_and_a_table(city: Path, tmp_path: Path, capsys
     assert (out / "index.html").is_file()
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny untrained model of the city."""
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    schema = ConditionSchema("labels", "labels", city_schema(), instances=True)
+    architecture = ModelConfig(width=4, downs=2, blocks=2)
+    save_model(Model.build(architecture, schema, (96, 64), 15), folder)
+    return folder
+
+
+def test_synthesize_renders_one_frame_for_each_condition(
+    city: Path, model: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    first = str(city / "frames" / "000001.png")
+    words = [
+        "synthesize",
+        str(model),
+        str(city),
+        "--frames",
+        "1:5",
+        "--first-frame",
+        first,
+        "--device",
+        "cpu",
+    ]
+    assert main([*words, "--out", str(tmp_path / "made")]) == 0
+    made = sorted((tmp_path / "made").glob("*.png"))
+    assert [path.name for path in made] == [f"{number:06d}.png" for number in range(1, 5)]
+    assert np.array_equal(read_picture(made[0]), read_picture(first))
+    assert main([*words, "--out", str(tmp_path / "made.mp4")]) == 0
+    assert len(open_frames(tmp_path / "made.mp4")) == 4
+    assert capsys.readouterr().out.endswith(f"4 frames in {tmp_path / 'made.mp4'}\n")
+
+
+def test_demo_shows_labels_and_rendering_side_by_side(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "demo.mp4"
+    words = ["--model", str(model), "--frames", "3", "--size", "96x64", "--device", "cpu", "--out", str(out)]
+    assert main(["demo", *words]) == 0
+    video = open_frames(out)
+    assert (len(video), video.info.size) == (3, (192, 64))
+
+
+def test_demo_wants_a_model_of_the_city(tmp_path: Path, capsys: Capture) -> None:
+    schema = ConditionSchema("image", "edges")
+    folder = tmp_path / "edges"
+    save_model(Model.build(ModelConfig(width=4, downs=2, blocks=2), schema, (64, 64), 15), folder)
+    assert main(["demo", "--model", str(folder), "--device", "cpu", "--out", str(tmp_path / "x.mp4")]) == 2
+    assert "is no model of the synthetic city" in one_line(capsys, "demo")
+
+
+def test_info_of_a_model_and_a_recipe_and_all(model: Path, capsys: Capture) -> None:
+    assert main(["info", str(model), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] > 0
+    assert main(["info", "street-tiny", "model.width=8"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["settings"]["model"]["width"] == 8
+    assert main(["info"]) == 0
+    assert "street-tiny" in yaml.safe_load(capsys.readouterr().out)["recipes"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -88,6 +152,9 @@ def test_evaluate_writes_a_report_and_a_table(city: Path, tmp_path: Path, capsys
         ["prepare", "text.mp4", "--out", "x"],
         ["prepare", "city", "--out", "x", "--size", "wide"],
         ["prepare", "city", "--out", "x", "--crop", "1,2,3"],
+        ["synthesize", "nowhere", "nowhere", "--out", "x.mp4"],
+        ["demo", "--model", "nowhere", "--out", "x.mp4"],
+        ["info", "nowhere"],
         ["evaluate", "nowhere", "nowhere", "--out", "x"],
         ["train", "nowhere", "--recipe", "street-tiny", "--out", "x"],
         ["train", "nowhere", "--recipe", "street-tiny", "--out", "x", "train.stepps=3"],

@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from vid2vid import __version__
 from vid2vid.errors import Diverged, UserError
 
-VERBS: tuple[str, ...] = ("prepare", "check", "train", "synthesize", "evaluate", "info")
+VERBS: tuple[str, ...] = ("demo", "prepare", "check", "train", "synthesize", "evaluate", "info")
 """As a newcomer meets them. Each is a file of this folder, and the function of that name in it."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -102,7 +102,9 @@ def _argument(
     else:
         options["default"] = parameter.default
         if parameter.default is not None and parameter.default is not False:
-            options["help"] += f" (default: {parameter.default})"
+            default = parameter.default
+            shown = "x".join(map(str, default)) if isinstance(default, tuple) else default
+            options["help"] += f" (default: {shown})"
     return f"--{parameter.name.replace('_', '-')}", options
 
 

@@ -45,7 +45,7 @@ def demo(
         How many frames were written.
 
     Raises:
-        UserError: no such model, a model of something else, a size too small, an ``out`` that cannot be written.
+        UserError: no such model, a model of something else, a size too small, ``out`` cannot be written.
     """
     where = pick_device(device)
     renderer = model if isinstance(model, Model) else load_model(model, where)
