@@ -156,7 +156,7 @@ class _Checkup:
         if size is not None:
             self.sizes[size] += 1
         for name, other in files.strips.items():
-            if name != self.target and self._wanted(name):
+            if self._wanted(name):
                 self._beside(files, frames, name, other, size)
         self._exact_flow(files, frames, size)
 
@@ -216,7 +216,7 @@ class _Checkup:
         numbers = [int(digits[-1]) for path in strip.files if (digits := re.findall(r"\d+", path.stem))]
         steps = [after - before for before, after in pairwise(numbers)]
         usual, count = Counter(steps).most_common(1)[0] if steps else (0, 0)
-        if len(numbers) < len(strip.files) or usual < 1 or count < 0.8 * len(steps):
+        if len(numbers) < len(strip.files) or usual < 1 or 3 * count < 2 * len(steps):
             return  # not numbered evenly at all
         for path, before, after in zip(strip.files[1:], numbers, numbers[1:], strict=False):
             if after - before > usual:
@@ -280,8 +280,9 @@ class _Checkup:
                 self._add(where, what, "bring it to the size of the frames")
 
     def _wanted(self, name: str) -> bool:
+        """Whether a strip is looked at beside the frames."""
         if self.condition is None:
-            return name != "flow"
+            return name not in ("flow", self.target)
         return name == self.condition or (self.condition == "labels" and name == "instances")
 
     def _add(self, file: Path | str, what: str, mend: str, warning: bool = False) -> None:
