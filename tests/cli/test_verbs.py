@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -142,6 +144,37 @@ def test_info_of_a_model_and_a_recipe_and_all(model: Path, capsys: Capture) -> N
     assert yaml.safe_load(capsys.readouterr().out)["settings"]["model"]["width"] == 8
     assert main(["info"]) == 0
     assert "street-tiny" in yaml.safe_load(capsys.readouterr().out)["recipes"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    city: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["prepare", str(city / "frames"), "--out", "data"],
+        ["synthesize", str(model), str(city), "--device", "cpu", "--out", "made.mp4"],
+        ["synthesize", str(model), str(city), "--device", "cpu", "--out", "made"],
+        [
+            "demo",
+            "--model",
+            str(model),
+            "--frames",
+            "2",
+            "--size",
+            "64x32",
+            "--device",
+            "cpu",
+            "--out",
+            "x.mp4",
+        ],
+    ):
+        assert main(words) == 2
+        assert "space" in one_line(capsys, words[0])
+        assert list(tmp_path.iterdir()) == [], "something was left behind"
 
 
 @pytest.mark.parametrize(
