@@ -55,8 +55,8 @@ def evaluate(
         size: (width, height) at which all clips are scored; default: that of the fakes, which have to agree.
         frames: a slice "START:STOP[:STEP]" of the real clip; default: all, or those the fakes hold.
         flow: estimator of the optical flow, as for `vid2vid.flow.open_estimator`.
-        controls: add rows that need no system at all: the first real frame copied (scored from the second
-            frame on), and each fake blurred. A coherence figure that a control beats means little.
+        controls: add rows that need no system at all: the last given real frame (or else the first) copied,
+            scored from the next one on, and each fake blurred. A coherence figure that a control beats means little.
         given: number of leading frames that were handed to the systems rather than made by them: they are
             shown but not scored. The step from the last given frame to the first made one is scored.
         window: frames per window of the drift figures.
@@ -200,10 +200,11 @@ def _pictures(comparison: _Comparison) -> Iterator[list[np.ndarray]]:
     readers = [
         fake.read(indices, size) for fake, indices in zip(comparison.fakes, matching.fakes, strict=True)
     ]
-    first: np.ndarray | None = None
-    for picture, *made in zip(real.read(matching.real, size), *readers, strict=True):
-        first = picture if first is None else first
-        yield [picture, *made, *(control_pictures(first, made) if comparison.controls else ())]
+    given = max(1, comparison.systems[0].given)
+    copied: np.ndarray | None = None
+    for index, (picture, *made) in enumerate(zip(real.read(matching.real, size), *readers, strict=True)):
+        copied = picture if copied is None or index < given else copied
+        yield [picture, *made, *(control_pictures(copied, made) if comparison.controls else ())]
 
 
 def _score(

@@ -16,6 +16,7 @@ Kind = Literal["real", "fake", "control"]
 
 BLUR_SIGMA = 2.0
 COPIED = "first frame copied"
+"""The last frame that was given, or the first of the clip, again and again."""
 
 
 @dataclass
@@ -70,9 +71,9 @@ def control_systems(fakes: Sequence[System], window: int) -> list[System]:
     return [copied, *blurred]
 
 
-def control_pictures(first_real: np.ndarray, fakes: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def control_pictures(copied: np.ndarray, fakes: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """One frame of each control: a still has no coherence error of its own making, and blur lowers it
     unearned."""
-    yield first_real
+    yield copied
     for picture in fakes:
         yield cv2.GaussianBlur(picture, (0, 0), BLUR_SIGMA)
