@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 from vid2vid.errors import UserError
 
-if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+_Settings = TypeVar("_Settings")
 
 
 @dataclass(frozen=True)
@@ -170,39 +170,67 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
         UserError: no such recipe, not YAML, an unknown key, or a value of the wrong type; named in one line.
     """
     where, text = _read(name)
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: not YAML ({' '.join(str(error).split())}); mend the file") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{where}: a recipe is a mapping of keys to values; mend the file")
-    recipe = parse_recipe(values, where)
+    values = _yaml(text, where)
+    recipe = read_settings(Recipe, {} if values is None else values, where)
     for word in overrides:
         recipe = _override(recipe, word)
-    _check(recipe, where)
+    for fault in _faults(recipe):
+        raise UserError(f"{where}: {fault}")
     return recipe
 
 
-def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
-    """Builds a recipe from plain values; ``where`` begins the message of an error."""
-    parser = _parser()
-    try:
-        recipe = parser.instantiate(parser.parse_object(dict(values)))
-    except Exception as error:
-        message = " ".join(str(error).split())
+def read_settings(kind: type[_Settings], values: object, where: str, within: str = "") -> _Settings:
+    """Builds one of the dataclasses above from plain values; what is not given keeps its default.
+
+    Args:
+        where: the file or word they come from, for the message of an error.
+        within: the section they are in, such as ``train.``, likewise.
+
+    Raises:
+        UserError: an unknown key, or a value of the wrong type.
+    """
+    if not isinstance(values, Mapping):
         raise UserError(
-            f"{where}: {message}{_suggestion(message)}; `vid2vid info` lists every key"
-        ) from error
-    return Recipe(**vars(recipe))
+            f"{where}: {within.rstrip('.') or 'a recipe'} is a mapping of keys to values; mend it"
+        )
+    hints = get_type_hints(kind)
+    given = {}
+    for key, value in values.items():
+        name = f"{within}{key}"
+        if key not in hints:
+            raise UserError(f"{where}: no key {name!r}{_suggestion(name)}; `vid2vid info` lists every key")
+        if dataclasses.is_dataclass(hints[key]):
+            given[key] = read_settings(hints[key], value, where, f"{name}.")
+        else:
+            given[key] = _value(value, hints[key], f"{where}: {name} is {_short(value)}")
+    return kind(**given)
 
 
-@functools.cache
-def _parser() -> ArgumentParser:
-    from jsonargparse import ArgumentParser
+def _value(value: Any, hint: Any, complaint: str) -> Any:
+    """``value`` as the type wants it: YAML has lists for tuples, and takes 1e-4 for a word."""
+    parts = get_args(hint)
+    if isinstance(hint, UnionType):
+        return None if value is None else _value(value, parts[0], complaint)
+    if get_origin(hint) is Literal:
+        if value in parts:
+            return value
+        raise UserError(f"{complaint}; there are {', '.join(parts)}")
+    if get_origin(hint) is tuple:
+        if isinstance(value, list | tuple) and len(value) == len(parts):
+            return tuple(_value(item, part, complaint) for item, part in zip(value, parts, strict=True))
+        raise UserError(f"{complaint}; it must be a list of {len(parts)} numbers")
+    if hint is float and not isinstance(value, bool):
+        try:
+            if math.isfinite(number := float(value)):
+                return number
+        except (TypeError, ValueError, OverflowError):
+            pass
+    elif type(value) is hint:
+        return value
+    raise UserError(f"{complaint}; it must be {_KINDS[hint]}")
 
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Recipe)
-    return parser
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def _read(name: str) -> tuple[str, str]:
@@ -211,22 +239,20 @@ def _read(name: str) -> tuple[str, str]:
         path = path / "config.yaml"
     if path.suffix in (".yaml", ".yml"):
         try:
-            return str(path), path.read_text()
+            return str(path), path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read ({error}); name a recipe or a YAML file") from error
     if name not in recipe_names():
         raise UserError(f"{name}: no such recipe; there are {', '.join(recipe_names())}, or name a YAML file")
-    return name, (resources.files("vid2vid") / "recipes" / f"{name}.yaml").read_text()
+    return name, (resources.files("vid2vid") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def _override(recipe: Recipe, word: str) -> Recipe:
     key, equals, value = word.partition("=")
+    word = _short(word)
     if not equals:
         raise UserError(f"{word}: an override is written key=value, such as train.steps=1000")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"{word}: the value is not YAML; quote it") from error
+    parsed = _yaml(value, word)
     values = _plain(dataclasses.asdict(recipe))
     inner = values
     *path, last = key.split(".")
@@ -235,24 +261,30 @@ def _override(recipe: Recipe, word: str) -> Recipe:
     if not isinstance(inner, dict) or last not in inner:
         raise UserError(f"{word}: no key {key!r}{_suggestion(key)}; `vid2vid info` lists every key")
     inner[last] = parsed
-    return parse_recipe(values, word)
+    return read_settings(Recipe, values, word)
 
 
-def _keys() -> list[str]:
+def _yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
+        raise UserError(f"{where}: not YAML ({_short(error)}); mend or quote it") from error
+
+
+def _short(value: object, most: int = 120) -> str:
+    """A value for a message of one line."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _suggestion(name: str) -> str:
+    """The known key that is most like an unknown one: by its whole name, else by its last word."""
     keys = []
-    for name, value in dataclasses.asdict(Recipe()).items():
-        keys += [f"{name}.{inner}" for inner in value] if isinstance(value, dict) else [name]
-    return keys
-
-
-def _suggestion(text: str) -> str:
-    word = text.split("'")[1] if text.count("'") >= 2 else text
-    leaf = word.split(".")[-1]
-    near = difflib.get_close_matches(leaf, [key.split(".")[-1] for key in _keys()], n=1)
-    if not near or near[0] == leaf:
-        near = [key for key in _keys() if key.split(".")[-1] == leaf and key != word][:1]
-        return f" (did you mean {near[0]}?)" if near else ""
-    return f" (did you mean {next(key for key in _keys() if key.split('.')[-1] == near[0])}?)"
+    for key, value in dataclasses.asdict(Recipe()).items():
+        keys += [key, *(f"{key}.{inner}" for inner in value)] if isinstance(value, dict) else [key]
+    near = difflib.get_close_matches(name, keys, n=1, cutoff=0.75)
+    near += [key for key in keys if key.split(".")[-1] == name.split(".")[-1]]
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _plain(value: Any) -> Any:
@@ -262,36 +294,57 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _check(recipe: Recipe, where: str) -> None:
-    """Refuses values that are of the right type and still make no sense."""
-    data, model, train, judges = recipe.data, recipe.model, recipe.train, recipe.discriminator
+def model_faults(model: ModelConfig) -> Iterator[str]:
+    """What makes no sense, or is beyond all bounds, in an architecture."""
     demands = [
-        (min(data.size) >= 16, "data.size: frames need at least 16 pixels a side"),
+        (0 <= model.history <= 16, "history: past frames, 0 to 16"),
+        (2 <= model.width <= 4096, "width: channels, 2 to 4096"),
+        (1 <= model.downs <= 8, "downs: halvings, 1 to 8"),
+        (0 <= model.blocks <= 64, "blocks: residual blocks, 0 to 64"),
+        (1 <= model.kernel <= 15 and model.kernel % 2 == 1, "kernel: an odd number, 1 to 15"),
+    ]
+    yield from (f"model.{demand}" for holds, demand in demands if not holds)
+
+
+def _faults(recipe: Recipe) -> Iterator[str]:
+    """Values that are of the right type and still make no sense."""
+    data, train, judges = recipe.data, recipe.train, recipe.discriminator
+    weights = dataclasses.asdict(recipe.loss)
+    pictures = ("gan", "perceptual", "charbonnier", "gradient", "ssim")
+    demands = [
+        (16 <= min(data.size) <= max(data.size) <= 16384, "data.size: 16 to 16384 pixels a side"),
         (data.sequence > 0 and data.batch > 0, "data.sequence and data.batch must be positive"),
-        (0 < data.scale[0] <= data.scale[1], "data.scale: needs 0 < low <= high"),
-        (data.scale[0] >= 1, "data.scale: frames can only be enlarged, so low must be at least 1"),
+        (0 <= data.flip <= 1, "data.flip: a probability, 0 to 1"),
+        (0 <= data.jitter <= 1, "data.jitter: a range, 0 to 1"),
+        (data.scale[0] <= data.scale[1], "data.scale: the lowest, then the highest"),
+        (data.scale[0] >= 1, "data.scale: frames can only be enlarged, so the lowest must be at least 1"),
         (data.crop is None or min(data.crop) >= 16, "data.crop: needs at least 16 pixels a side"),
         (
             data.crop is None or (data.crop[0] <= data.size[0] and data.crop[1] <= data.size[1]),
             "data.crop: cannot be larger than data.size",
         ),
         (data.workers >= 0, "data.workers must not be negative"),
-        (model.history >= 0, "model.history must not be negative"),
-        (model.kernel % 2 == 1, "model.kernel must be odd"),
-        (
-            model.width >= 2 and model.downs >= 1 and model.blocks >= 0,
-            "model: width, downs or blocks too small",
-        ),
-        (judges.temporal_scales >= 0 and judges.frames >= 2, "discriminator.frames must be at least 2"),
+        # At most 4 scales: the smallest frames have 2 pixels a side left at the coarsest.
+        (1 <= judges.scales <= 4, "discriminator.scales: resolutions, 1 to 4"),
+        (judges.width >= 1 and 1 <= judges.layers <= 8, "discriminator: width from 1, layers 1 to 8"),
+        (0 <= judges.temporal_scales <= 4, "discriminator.temporal_scales: 0 to 4"),
+        (2 <= judges.frames <= 16, "discriminator.frames: 2 to 16"),
+        (min(weights.values()) >= 0, "loss: weights must not be negative"),
+        (any(weights[name] for name in pictures), f"loss: one of {', '.join(pictures)} must count"),
         (train.steps > 0, "train.steps must be positive"),
         (0 < train.backprop <= train.chunk, "train.backprop: must lie between 1 and train.chunk"),
         (train.chunk <= data.sequence, "train.chunk: a chunk cannot be longer than data.sequence"),
         (0 <= train.self_made_first <= 1, "train.self_made_first: a share between 0 and 1"),
+        (0 <= min(train.betas) <= max(train.betas) < 1, "train.betas: at least 0 and below 1"),
         (0 <= train.decay_from <= 1, "train.decay_from: a share between 0 and 1"),
         (0 <= train.ema < 1, "train.ema: a decay of at least 0 and below 1"),
-        (train.keep > 0 and train.checkpoint_every > 0, "train.keep and checkpoint_every must be positive"),
-        (train.lr > 0 and train.discriminator_lr > 0, "train.lr must be positive"),
+        (0 <= train.seed < 2**32, "train.seed: 0 to 4294967295"),
+        (train.keep > 0, "train.keep must be positive"),
+        (
+            train.checkpoint_every > 0 and train.sample_every > 0,
+            "train.checkpoint_every and train.sample_every must be positive",
+        ),
+        (train.lr > 0 and train.discriminator_lr > 0, "train.lr and discriminator_lr must be positive"),
     ]
-    for holds, demand in demands:
-        if not holds:
-            raise UserError(f"{where}: {demand}")
+    yield from model_faults(recipe.model)
+    yield from (demand for holds, demand in demands if not holds)
