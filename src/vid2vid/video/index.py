@@ -100,8 +100,12 @@ def read_index(path: Path, verify: bool | None = None) -> Index:
 
 
 @contextmanager
-def open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The opened file and its video stream, ready to decode. Raises UserError where there is none."""
+def open_container(path: Path, threads: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The opened file and its video stream, ready to decode. Raises UserError where there is none.
+
+    Args:
+        threads: decode several frames at once. Not for what may live through a fork: the threads would not.
+    """
     try:
         # "file:" keeps odd names from being taken for addresses; the list keeps playlists from reaching out.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
@@ -118,7 +122,10 @@ def open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise UserError(
                 f"{path}: frames of {stream.width}x{stream.height} are too large; scale the video down"
             )
-        stream.thread_type = "AUTO"
+        if threads:
+            stream.thread_type = "AUTO"
+        else:
+            stream.codec_context.thread_count = 1
         stream.codec_context.options = {"err_detect": "explode"}  # say what is damaged instead of hiding it
         yield container, stream
 

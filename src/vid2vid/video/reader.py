@@ -133,7 +133,7 @@ class VideoFile:
         process, upcoming, frames = self._cursor or (0, 0, iter(()))
         # An open file must not be read by two processes: after a fork each opens its own.
         if process != os.getpid() or not self._is_ahead(upcoming, number):
-            upcoming, frames = number, self.frames(number)
+            upcoming, frames = number, self._frames(number, len(self), threads=False)
         self._cursor = None  # should decoding fail, do not go on from there
         for _ in range(number - upcoming):
             next(frames)
@@ -153,11 +153,14 @@ class VideoFile:
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Frames start ... stop - 1 in order; opens the file anew, and closes it when done or dropped."""
         start, stop, _ = slice(start, stop).indices(len(self))
+        return self._frames(start, stop, threads=True)
+
+    def _frames(self, start: int, stop: int, threads: bool) -> Iterator[Frame]:
         number, shown = start, _Shown(self.index.turns, self.index.mirrored)
         # Should the frame not be found from the key frames before it, the beginning of the file is sure
         # ground.
         for seek in (True, False) if start and self.index.stamps is not None else (False,):
-            for frame in self._decoded(number, stop, seek):
+            for frame in self._decoded(number, stop, seek, threads):
                 yield Frame(shown(frame), float(self.times[number]))
                 number += 1
             if number > start:
@@ -165,12 +168,12 @@ class VideoFile:
         if number < stop:
             raise UserError(f"{self.path}: only {number} of {len(self)} frames can be read; {_MEND}")
 
-    def _decoded(self, number: int, stop: int, seek: bool) -> Iterator[av.VideoFrame]:
+    def _decoded(self, number: int, stop: int, seek: bool, threads: bool) -> Iterator[av.VideoFrame]:
         """Frames ``number`` ... stop - 1; ends early at one that is missing, damaged or out of place."""
         if number >= stop:
             return
         stamps, before = self.index.stamps, number
-        with open_container(self.path) as (container, stream), suppress(DamagedStream):
+        with open_container(self.path, threads) as (container, stream), suppress(DamagedStream):
             target = int(stamps[number]) if stamps is not None and seek else None
             packets = (
                 container.demux(stream) if target is None else self._packets_from(container, stream, target)
