@@ -2,8 +2,9 @@
 
     python benchmarks/coherence.py ../shared/clips/street_camvid --train 0:57 --test 57:71 --out out/street
 
-Both see the same number of frames in the same session. Both are given the last two training frames as history; the
-test frames are all made. Writes the runs, the frames, a report, and ``coherence.json`` with the table.
+Both see the same number of frames in the same session. Both are given the last two training frames as
+history; the test frames are all made. Writes the runs, the frames, a report, and ``coherence.json`` with
+the table.
 """
 
 from __future__ import annotations

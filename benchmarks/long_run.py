@@ -2,7 +2,8 @@
 
     python benchmarks/long_run.py --frames 1200 --out benchmarks/results/long_run.json
 
-Memory is the resident set of this process, read after every hundred frames; the first two hundred are warm-up.
+Memory is the resident set of this process, read after every hundred frames; the first two hundred are
+warm-up.
 """
 
 from __future__ import annotations

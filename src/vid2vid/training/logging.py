@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,7 +68,7 @@ def _drop_from(path: Path, step: int) -> None:
 
 
 @torch.no_grad()
-def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: Clip, rate: float) -> None:
+def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: Clip, rate: Fraction) -> None:
     """A video of the condition, the real frames and the synthesis side by side.
 
     It starts from real frames where the model keeps a history.

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,9 @@ from vid2vid.progress import Progress, silent
 from vid2vid.training.checkpoint import load_checkpoint, save_checkpoint
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.trainer import Metrics, Trainer
+from vid2vid.types import VideoBatch
+from vid2vid.video import make_folder
+from vid2vid.zoo.files import read_json
 from vid2vid.zoo.folder import Model, checkpoint_folders
 
 
@@ -55,56 +58,93 @@ def train(
     """
     out = Path(out)
     settings = load_recipe(recipe, overrides)
-    _claim(out, settings)
+    _check_folder(out, settings)
     data = _open(dataset, settings, frames)
-    rate = getattr(data.clips[0], "rate", Fraction(25))
-    torch.manual_seed(settings.train.seed)
-    model = Model.build(
-        settings.model, data.schema, settings.data.size, rate, name=settings.name, dataset=data.name
-    )
-    trainer = Trainer(model.renderer, data.schema, settings, pick_device(device))
-    if settings.loss.perceptual and trainer.objective.perceptual is None:
+    run = _Run(out, settings, data, frames or "all", pick_device(device))
+    if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         say("no VGG-19 weights in torch's cache: training without the perceptual loss")
-    sequence = _resume(out, trainer, say)
-    (out / "config.yaml").write_text(settings.to_yaml())
-
-    def save() -> Path:
-        about = {**model.about, "recipe": settings.name, "steps": trainer.step, "frames_seen": trainer.frames}
-        kept = Model(trainer.result, model.architecture, model.schema, model.size, model.rate, about)
-        return save_checkpoint(out, kept, trainer, sequence, settings.train.keep)
-
-    total = settings.train.steps
-    saved = trainer.step
-    sampled = trainer.step
-    with RunLog(out, trainer.step) as log, _interruptible(say) as interrupted:
-        for batch in _batches(data, settings, sequence):
-            if trainer.step >= total or interrupted():
-                break
-            for metrics in trainer.train_sequence(batch, trainer.given_frames(sequence)):
-                log.write(trainer.step, trainer.frames, metrics)
-                progress(min(trainer.step, total), total, _note(metrics))
-            sequence += 1
-            if trainer.step - saved >= settings.train.checkpoint_every:
-                save()
-                saved = trainer.step
-            if trainer.step - sampled >= settings.train.sample_every:
-                _sample(out, trainer, data)
-                sampled = trainer.step
-        folder = save() if trainer.step > 0 else out
+    run.begin(say)
+    with RunLog(out, run.trainer.step) as log, _interruptible(say) as interrupted:
+        for metrics in run.steps(interrupted):
+            log.write(run.trainer.step, run.trainer.frames, metrics)
+            progress(run.trainer.step, settings.train.steps, _note(metrics))
+        folder = run.save()
         if interrupted():
-            raise KeyboardInterrupt
-    _sample(out, trainer, data)
+            raise KeyboardInterrupt(
+                f"stopped at step {run.trainer.step}; the same command goes on from there"
+            )
+    run.sample()
     return folder
 
 
-def _claim(out: Path, settings: Recipe) -> None:
+class _Run:
+    """A run folder and what trains in it. sequence: the number of the next training sequence."""
+
+    def __init__(self, out: Path, settings: Recipe, data: Dataset, frames: str, device: torch.device) -> None:
+        self.out, self.settings, self.data = out, settings, data
+        torch.manual_seed(settings.train.seed)
+        about = {"name": settings.name, "dataset": data.name, "frames": frames}
+        rate = data.clips[0].rate
+        self.model = Model.build(settings.model, data.schema, settings.data.size, rate, **about)
+        self.trainer = Trainer(self.model.renderer, data.schema, settings, device)
+        self.sequence = 0
+
+    def begin(self, say: Callable[[str], None]) -> None:
+        """From the newest checkpoint, where there is one."""
+        if folders := checkpoint_folders(self.out):
+            about = read_json(folders[-1] / "config.json").get("about", {})
+            for key in ("dataset", "frames"):
+                if about.get(key) != (mine := self.model.about[key]):
+                    raise UserError(
+                        f"{self.out}: was trained on {key} {about.get(key)}, not {mine}; name another --out"
+                    )
+            self.sequence = load_checkpoint(folders[-1], self.trainer)
+            say(f"going on from {folders[-1].name}")
+        make_folder(self.out)
+        (self.out / "config.yaml").write_text(self.settings.to_yaml())
+
+    def steps(self, interrupted: Callable[[], bool]) -> Iterator[Metrics]:
+        """One optimiser step after the other; checkpoints and samples between sequences."""
+        train, trainer = self.settings.train, self.trainer
+        saved = sampled = trainer.step
+        if trainer.step >= train.steps:
+            return
+        for batch in _batches(self.data, self.settings, self.sequence):
+            for metrics in trainer.train_sequence(batch, trainer.given_frames(self.sequence)):
+                yield metrics
+                if trainer.step >= train.steps:
+                    return
+            self.sequence += 1
+            if interrupted():
+                return
+            if trainer.step - saved >= train.checkpoint_every:
+                self.save()
+                saved = trainer.step
+            if trainer.step - sampled >= train.sample_every:
+                self.sample()
+                sampled = trainer.step
+
+    def save(self) -> Path:
+        """The newest checkpoint's folder."""
+        trainer, model = self.trainer, self.model
+        about = {**model.about, "steps": trainer.step, "frames_seen": trainer.frames}
+        kept = replace(model, renderer=trainer.result, about=about)
+        return save_checkpoint(self.out, kept, trainer, self.sequence, self.settings.train.keep)
+
+    def sample(self) -> None:
+        folder = self.out / "samples"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"step-{self.trainer.step:07d}.mp4"
+        write_sample(path, self.trainer.result, self.data.schema, self.data.clips[0], self.model.rate)
+
+
+def _check_folder(out: Path, settings: Recipe) -> None:
     """A folder that holds something else, or another experiment, is not written to."""
     if (out / "config.yaml").is_file():
         if load_recipe(str(out)) != settings:
             raise UserError(f"{out}: holds a run with other settings (config.yaml); name another --out")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not a run; name another --out")
-    out.mkdir(parents=True, exist_ok=True)
 
 
 def _open(dataset: Path | str, settings: Recipe, frames: str | None) -> Dataset:
@@ -120,16 +160,7 @@ def _open(dataset: Path | str, settings: Recipe, frames: str | None) -> Dataset:
     )
 
 
-def _resume(out: Path, trainer: Trainer, say: Callable[[str], None]) -> int:
-    folders = checkpoint_folders(out)
-    if not folders:
-        return 0
-    sequence = load_checkpoint(folders[-1], trainer)
-    say(f"going on from {folders[-1].name}")
-    return sequence
-
-
-def _batches(data: Dataset, settings: Recipe, first: int) -> Iterator:
+def _batches(data: Dataset, settings: Recipe, first: int) -> Iterator[VideoBatch]:
     config = settings.data
     augment = Augmentation(flip=config.flip, scale=config.scale, crop=config.crop, jitter=config.jitter)
     return sequences(
@@ -141,14 +172,6 @@ def _batches(data: Dataset, settings: Recipe, first: int) -> Iterator:
         augment=augment,
         workers=config.workers,
     )
-
-
-def _sample(out: Path, trainer: Trainer, data: Dataset) -> None:
-    folder = out / "samples"
-    folder.mkdir(exist_ok=True)
-    clip = data.clips[0]
-    rate = float(getattr(clip, "rate", 25))
-    write_sample(folder / f"step-{trainer.step:07d}.mp4", trainer.result, data.schema, clip, rate)
 
 
 def _note(metrics: Metrics) -> str:
