@@ -23,17 +23,15 @@ class PatchDiscriminator(nn.Module):
     Args:
         channels: input channels.
         width: channels of the first layer; they double up to 512.
-        layers: how many layers there are before the last two (three halve the size).
-        spectral: divide each weight by its largest singular value.
+        layers: how many layers halve the size; two more follow.
     """
 
-    def __init__(self, channels: int, width: int = 64, layers: int = 3, spectral: bool = False) -> None:
+    def __init__(self, channels: int, width: int = 64, layers: int = 3) -> None:
         super().__init__()
         widths = [min(width * 2**i, 512) for i in range(layers + 1)]
         blocks = []
         for i, (before, after) in enumerate(zip([channels, *widths], [*widths, 1], strict=True)):
-            conv: nn.Module = nn.Conv2d(before, after, 4, stride=2 if i < layers else 1, padding=2)
-            parts = [spectral_norm(conv) if spectral else conv]
+            parts: list[nn.Module] = [nn.Conv2d(before, after, 4, stride=2 if i < layers else 1, padding=2)]
             if 0 < i <= layers:
                 parts.append(InstanceNorm())
             if i <= layers:
@@ -53,6 +51,7 @@ class MultiScaleDiscriminator(nn.Module):
     """The same judgement at ``scales`` resolutions, each half the one before.
 
     The coarser a scale, the wider its network: width ``min(64, width * 2**i)`` at the i-th halving.
+    With ``spectral`` every weight is divided by its largest singular value.
     """
 
     def __init__(
@@ -60,9 +59,12 @@ class MultiScaleDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            PatchDiscriminator(channels, min(64, width * 2**i), layers, spectral) for i in range(scales)
+            PatchDiscriminator(channels, min(64, width * 2**i), layers) for i in range(scales)
         )
         initialise(self)
+        if spectral:
+            for module in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
+                spectral_norm(module)
 
     def forward(self, x: Tensor) -> Judgement:
         judgement = []

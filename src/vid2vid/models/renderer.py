@@ -40,6 +40,8 @@ class Renderer(nn.Module):
         self.foreground_channels = tuple(foreground_channels)
         self.history = history
         self.multiple = 2 ** generator.get("downs", 3)
+        # Normalisation needs two pixels a side at the coarsest, reflection more than half a kernel.
+        self._least = self.multiple * max(2, generator.get("kernel", 7) // 2 // self.multiple + 1)
         foreground = bool(generator.pop("foreground", True) and self.foreground_channels)
         self.coarsest = Generator(condition_channels, history=history, foreground=foreground, **generator)
         initialise(self)
@@ -104,7 +106,7 @@ class Renderer(nn.Module):
 
     def _pad(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        down, right = -height % self.multiple, -width % self.multiple
+        down, right = (max(-side % self.multiple, self._least - side) for side in (height, width))
         if not (down or right):
             return x
         reflects = down < height and right < width

@@ -1,0 +1,274 @@
+"""The recurrence and the generator inside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tiny import LABELS, PICTURES, build, label_conditions, pictures
+from vid2vid.models.generator import Generator
+from vid2vid.models.layers import encoder
+from vid2vid.models.renderer import Renderer
+from vid2vid.types import GeneratorOutput, RecurrentState
+
+Steps = list[GeneratorOutput]
+
+
+@torch.no_grad()
+def unroll(renderer: Renderer, conditions: list[Tensor], first: list[Tensor] | None = None) -> Steps:
+    given = len(first or ())
+    if first:
+        state = renderer.init_state(torch.stack(conditions[:given], 1), torch.stack(first, 1))
+    else:
+        state = renderer.init_state(conditions[0])
+    outputs = []
+    for condition in conditions[given:]:
+        output, state = renderer.step(condition, state)
+        outputs.append(output)
+    return outputs
+
+
+def renderer(**changes: Any) -> Renderer:
+    return build(**changes).renderer
+
+
+@pytest.mark.parametrize("size", [(32, 32), (31, 17), (33, 29), (5, 40), (3, 2), (1, 1)])
+def test_any_size_is_padded_and_cropped_back(size: tuple[int, int]) -> None:
+    width, height = size
+    network = renderer()
+    conditions = label_conditions(4, size)
+    for outputs in (unroll(network, conditions), unroll(network, conditions, pictures(2, size))):
+        for output in outputs[-2:]:
+            assert output.frame.shape == output.raw.shape == (1, 3, height, width)
+            assert output.flow is not None
+            assert output.mask is not None
+            assert output.warped is not None
+            assert output.flow.shape == (1, 2, height, width)
+            assert output.mask.shape == (1, 1, height, width)
+            assert output.warped.shape == (1, 3, height, width)
+            assert output.frame.abs().max() <= 1
+            assert (output.mask > 0).all()
+            assert (output.mask < 1).all()
+
+
+@pytest.mark.parametrize("kernel", [3, 7, 15])
+@pytest.mark.parametrize("downs", [1, 3])
+def test_tiny_frames_suffice_for_any_kernel(kernel: int, downs: int) -> None:
+    outputs = unroll(renderer(kernel=kernel, downs=downs), label_conditions(3, (4, 4)))
+    assert outputs[-1].frame.shape == (1, 3, 4, 4)
+
+
+def test_padding_leaves_sizes_that_fit_alone() -> None:
+    network = renderer()
+    state = network.init_state(label_conditions(1, (32, 24))[0])
+    assert state.frames[0].shape == (1, 6, 24, 32)
+    assert network.init_state(label_conditions(1, (30, 21))[0]).frames[0].shape == (1, 6, 24, 32)
+
+
+def test_equation_4_and_the_blend() -> None:
+    output = unroll(renderer(foreground=False), label_conditions(3))[-1]
+    assert output.mask is not None
+    assert output.warped is not None
+    expected = output.mask * output.raw + (1 - output.mask) * output.warped
+    torch.testing.assert_close(output.frame, expected)
+    assert (output.mask - output.mask.mean()).abs().max() > 1e-4, "the test needs a mask that says something"
+
+
+def test_the_history_of_nothing_counts_as_nothing() -> None:
+    """The self-made first frame leaves the frame encoder out: zero is what normalisation makes of zeros.
+
+    In doubles, for every normalisation blows rounding errors up by 1 / sqrt(1e-5).
+    """
+    torch.manual_seed(0)
+    generator = Generator(4, history=2, width=4, downs=2, blocks=2, foreground=False).double()
+    conditions, zeros = torch.rand(1, 12, 32, 32).double(), torch.zeros(1, 6, 32, 32).double()
+    with torch.no_grad():
+        first, features = generator(conditions, zeros, None, first=True)
+        later, same_features = generator(conditions, zeros, None, first=False)
+    torch.testing.assert_close(features.image, same_features.image, rtol=0, atol=1e-6)
+    torch.testing.assert_close(first.frame, first.raw, rtol=0, atol=0)
+    torch.testing.assert_close(first.raw, later.raw, rtol=0, atol=1e-6)
+    assert (first.flow, first.mask, first.warped, features.flow) == (None, None, None, None)
+
+
+def test_the_first_frame_reads_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = renderer()
+    condition = label_conditions(1)[0]
+    state = network.init_state(condition)
+    noise = RecurrentState(state.conditions, (torch.rand_like(state.frames[0]),), filled=0)
+    with torch.no_grad():
+        plain, after = network.step(condition, state)
+        monkeypatch.setattr(network.coarsest.encode_frames, "forward", lambda x: pytest.fail("was asked"))
+        same, _ = network.step(condition, noise)
+    assert torch.equal(plain.frame, same.frame)
+    assert after.filled == 1
+
+
+def test_no_frame_depends_on_its_batch_mates() -> None:
+    network = renderer().double()
+    conditions = [condition.double() for condition in label_conditions(4, batch=3)]
+    first = [frame.double() for frame in pictures(2, batch=3)]
+    together = unroll(network, conditions, first)
+    for i in range(3):
+        alone = unroll(network, [c[i : i + 1] for c in conditions], [f[i : i + 1] for f in first])
+        for mine, ours in zip(alone, together, strict=True):
+            torch.testing.assert_close(mine.frame, ours.frame[i : i + 1], rtol=0, atol=1e-12)
+
+
+def test_the_foreground_is_drawn_over_the_whole_result() -> None:
+    network = renderer()
+    conditions = label_conditions(3)
+    outputs = unroll(network, conditions)
+    car = conditions[2][:, 2:3] > 0
+    assert car.any()
+    assert not car.all()
+    drawn = {}
+
+    def remember(module: torch.nn.Module, inputs: object, output: Tensor) -> None:
+        drawn["car"] = torch.tanh(output)
+
+    network.coarsest.foreground_head.register_forward_hook(remember)
+    again = unroll(network, conditions)[2]
+    pasted = drawn["car"].masked_select(car)
+    assert torch.equal(again.frame, outputs[2].frame)
+    assert torch.equal(again.frame.masked_select(car), pasted)
+    assert torch.equal(again.raw.masked_select(car), pasted)
+    assert not torch.equal(again.frame.masked_select(~car), drawn["car"].masked_select(~car))
+
+
+def test_the_foreground_network_sees_only_conditions() -> None:
+    network = renderer()
+    conditions = label_conditions(3)
+    car = conditions[2][:, 2:3] > 0
+    one = unroll(network, conditions, pictures(2, seed=1))[0]
+    other = unroll(network, conditions, pictures(2, seed=2))[0]
+    assert torch.equal(one.frame.masked_select(car), other.frame.masked_select(car))
+    assert not torch.equal(one.frame.masked_select(~car), other.frame.masked_select(~car))
+
+
+def test_without_foreground_classes_there_is_no_foreground_network() -> None:
+    assert not build(PICTURES).renderer.coarsest.has_foreground
+    assert not renderer(foreground=False).coarsest.has_foreground
+    network = renderer()
+    assert network.coarsest.has_foreground
+    with pytest.raises(ValueError, match="foreground mask"):
+        network.coarsest(torch.rand(1, 12, 16, 16), torch.rand(1, 6, 16, 16), None, first=False)
+
+
+def test_without_history_it_is_an_image_model() -> None:
+    network = renderer(history=0)
+    conditions = label_conditions(3)
+    forwards = unroll(network, conditions)
+    backwards = unroll(network, conditions[::-1])
+    given = unroll(network, conditions, pictures(1))
+    for a, b in zip(forwards, backwards[::-1], strict=True):
+        assert torch.equal(a.frame, b.frame)
+        assert torch.equal(a.frame, a.raw)
+        assert a.flow is None
+    assert torch.equal(given[-1].frame, forwards[-1].frame)
+    assert not any("encode_frames" in name or "flow" in name for name, _ in network.named_parameters())
+
+
+def test_without_flow_the_past_is_still_seen() -> None:
+    network = renderer(use_flow=False)
+    conditions = label_conditions(3)
+    one = unroll(network, conditions, pictures(2, seed=1))[0]
+    other = unroll(network, conditions, pictures(2, seed=2))[0]
+    assert one.flow is None
+    assert not torch.equal(one.frame, other.frame)
+
+
+def test_the_state_holds_the_last_conditions_and_frames() -> None:
+    network = renderer()
+    conditions, frames = label_conditions(6), pictures(4)
+    state = network.init_state(torch.stack(conditions[:4], 1), torch.stack(frames, 1))
+    assert torch.equal(state.conditions[0], torch.cat(conditions[2:4], 1))
+    assert torch.equal(state.frames[0], torch.cat(frames[2:], 1))
+    with torch.no_grad():
+        output, after = network.step(conditions[4], state)
+    assert torch.equal(after.conditions[0], torch.cat(conditions[3:5], 1))
+    assert torch.equal(after.frames[0], torch.cat([frames[3], output.frame], 1))
+    assert after.filled == 2
+
+
+def test_where_little_is_known_the_oldest_stands_in() -> None:
+    network = renderer(history=3)
+    condition, frame = label_conditions(1)[0], pictures(1)[0]
+    state = network.init_state(condition[:, None], frame[:, None])
+    assert torch.equal(state.conditions[0], torch.cat([condition] * 3, 1))
+    assert torch.equal(state.frames[0], torch.cat([frame] * 3, 1))
+    nothing = network.init_state(condition)
+    assert torch.equal(nothing.conditions[0], torch.cat([condition] * 3, 1))
+    assert not nothing.frames[0].any()
+    with pytest.raises(ValueError, match="needs its condition"):
+        network.init_state(torch.stack(label_conditions(2), 1), frame[:, None])
+
+
+@pytest.mark.parametrize("size", [(32, 32), (30, 21)])
+@pytest.mark.parametrize("changes", [{}, {"history": 0}, {"history": 1}, {"upsampling": "resize"}])
+def test_neither_state_nor_inputs_are_changed(size: tuple[int, int], changes: dict[str, Any]) -> None:
+    network = renderer(**changes)
+    conditions, first = label_conditions(3, size), pictures(2, size)
+    state = network.init_state(torch.stack(conditions[:2], 1), torch.stack(first, 1))
+    before = (
+        state.map(torch.clone),
+        conditions[2].clone(),
+        {k: v.clone() for k, v in network.state_dict().items()},
+    )
+    with torch.no_grad():
+        one, _ = network.step(conditions[2], state)
+        other, _ = network.step(conditions[2], state)
+    assert torch.equal(one.frame, other.frame)
+    assert torch.equal(before[0].frames[0], state.frames[0])
+    assert torch.equal(before[0].conditions[0], state.conditions[0])
+    assert torch.equal(before[1], conditions[2])
+    assert all(torch.equal(value, before[2][name]) for name, value in network.state_dict().items())
+
+
+def test_training_and_evaluation_mode_are_the_same_network() -> None:
+    network = renderer()
+    conditions = label_conditions(3)
+    quiet = unroll(network, conditions)[-1].frame
+    assert torch.equal(unroll(network.train(), conditions)[-1].frame, quiet)
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_gradients_reach_every_weight(upsampling: str) -> None:
+    network = renderer(upsampling=upsampling)
+    conditions = label_conditions(3)
+    output, state = network.step(conditions[0], network.init_state(conditions[0]))
+    for condition in conditions[1:]:
+        output, state = network.step(condition, state)
+    output.frame.square().mean().backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None, name
+        if name.endswith("weight"):
+            assert weight.grad.abs().sum() > 0, name
+
+
+def test_upsampling_by_resizing_has_no_checkerboard() -> None:
+    """A constant input stays constant inside: every output pixel sees the same weights."""
+    for upsampling, constant in (("resize", True), ("transposed", False)):
+        torch.manual_seed(0)
+        generator = Generator(
+            1, history=0, width=4, downs=1, blocks=0, foreground=False, upsampling=upsampling
+        )
+        up = generator.decode_image[1][:-2]  # without normalisation and ReLU
+        inside = up(torch.ones(1, 8, 8, 8))[..., 4:-4, 4:-4]
+        spread = float((inside.amax(dim=(2, 3)) - inside.amin(dim=(2, 3))).max())
+        assert (spread < 1e-5) == constant, upsampling
+
+
+def test_encoder_halves_and_doubles() -> None:
+    assert encoder(5, 4, 3, 1)(torch.rand(2, 5, 32, 48)).shape == (2, 32, 4, 6)
+
+
+def test_weights_begin_as_published() -> None:
+    torch.manual_seed(0)
+    network = Renderer(LABELS.channels, foreground_channels=(2,), width=16, downs=2, blocks=4)
+    weights = torch.cat([p.flatten() for name, p in network.named_parameters() if name.endswith("weight")])
+    assert abs(float(weights.std()) - 0.02) < 5e-4
+    assert all(not p.any() for name, p in network.named_parameters() if name.endswith("bias"))
