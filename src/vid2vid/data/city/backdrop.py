@@ -6,14 +6,18 @@ import cv2
 import numpy as np
 
 from vid2vid.data.city import textures
-from vid2vid.data.city.camera import cut_near
-from vid2vid.data.city.canvas import Canvas, Surface, fill, fixed_point
+from vid2vid.data.city.camera import NEAR, cut_near
+from vid2vid.data.city.canvas import Canvas, Surface, fill, fixed_point, on_ground
 from vid2vid.data.city.classes import BUILDING, MARKING, PAVEMENT, ROAD, SKY
-from vid2vid.data.city.layout import FAR, NEAR_ENOUGH, Street, Thing
+from vid2vid.data.city.layout import Heights, Street
+from vid2vid.data.city.light import FAR
 from vid2vid.data.city.ripmap import Ripmap
 from vid2vid.data.city.textures import GROUND_HALF, GROUND_PERIOD, ROAD_HALF, SKY_REACH
+from vid2vid.data.city.traffic import NEAR_ENOUGH, Thing
 
 SKY_KEY, GROUND_KEY = 1, 2
+PAINT = np.array([222.0, 220.0, 212.0])
+"""Of the stripes of a zebra crossing."""
 SHADOWS = 60.0
 """Metres up to which things cast a shadow."""
 
@@ -26,11 +30,9 @@ class Backdrop:
         self.street, self.light = street, street.light
         light = street.light
         density = 40.0 * min(detail, 2.0)
-        self._ground = Ripmap(
-            textures.ground(np.random.default_rng((street.seed, 2)), density), density, wrap=True
-        )
+        self._ground = Ripmap(textures.ground(street.rng(7), density), density, wrap=True)
         self._sky_density = 420.0 * detail
-        rng = np.random.default_rng((street.seed, 3))
+        rng = street.rng(3)
         self._sky = textures.sky(rng, self._sky_density, light.zenith, light.haze, light.sun, light.cover)
 
     def paint_sky(self, canvas: Canvas) -> None:
@@ -45,10 +47,10 @@ class Backdrop:
         v = (np.float32(SKY_REACH[1]) - elevation) * density - np.float32(0.5)
         texels = cv2.remap(self._sky, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         canvas.image[rows] = texels[..., :3]
-        canvas.second[rows] = texels[..., 3] >> 7
+        canvas.second[rows] = texels[..., 3] > 127
         canvas.enter(np.zeros((1, 5)), [Surface(SKY, SKY_KEY, second=BUILDING)])
 
-    def paint_ground(self, canvas: Canvas, heights: tuple[float, np.ndarray]) -> None:
+    def paint_ground(self, canvas: Canvas, heights: Heights) -> None:
         """``heights``: of the houses between the sun and the road, see :meth:`Street.heights`."""
         camera, light = canvas.camera, self.light
         top = int(np.floor(camera.cy)) + 1
@@ -77,51 +79,44 @@ class Backdrop:
         plane = np.array([[0.0, -1 / camera.height, 0.0, 0.0, 10.0]] * 2)
         road = canvas.enter(plane, [Surface(ROAD, GROUND_KEY, second=MARKING), Surface(PAVEMENT, GROUND_KEY)])
         canvas.faces[top:] = road + (np.abs(across) >= np.float32(ROAD_HALF))
-        canvas.second[top:] = texels[..., 3] >> 7
+        canvas.second[top:] = texels[..., 3] > 127
 
     def _on_ground(self, canvas: Canvas, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Per pixel of rows at ``depth`` (h, 1): metres right of the road's middle, and along from the camera."""
+        """Per pixel of rows at ``depth`` (h, 1): metres right of the road's middle, metres ahead."""
         camera = canvas.camera
         sin, cos = np.float32(np.sin(camera.yaw)), np.float32(np.cos(camera.yaw))
         middle = depth * cos
         # Along a row z changes little: the curve of the road is its Taylor series about the middle column.
         far = camera.z + middle.astype(np.float64)
-        base, lean, bend = (np.asarray(self.street.curve(far, order)) for order in (0, 1, 2))
+        base, lean, bend = (self.street.curve(far, order) for order in (0, 1, 2))
         ahead = -sin * canvas.ray_x[None] * depth
         across = cos * canvas.ray_x[None] * depth + (camera.x + sin * depth - base).astype(np.float32)
         across -= ahead * (lean.astype(np.float32) + (0.5 * bend).astype(np.float32) * ahead)
         return across, ahead + middle
 
-    def paint_crossings(self, canvas: Canvas, heights: tuple[float, np.ndarray]) -> None:
+    def paint_crossings(self, canvas: Canvas, heights: Heights) -> None:
         camera, light = canvas.camera, self.light
         stripes = np.arange(-ROAD_HALF + 0.25, ROAD_HALF - 0.5, 1.0)
-        for z in self.street.crossings(camera.z - 2, camera.z + NEAR_ENOUGH):
+        for _, z in self.street.crossings(camera.z - 2, camera.z + NEAR_ENOUGH):
             near, far = z - 1.5, z + 1.5
-            x0, x1 = float(self.street.curve(near)), float(self.street.curve(far))
-            for at in stripes:
-                corners = [(x0 + at, near), (x0 + at + 0.5, near), (x1 + at + 0.5, far), (x1 + at, far)]
-                sunlit = 1 - self.street.shadow(np.array([at]), np.array([z]), heights)
-                tint = np.array([222.0, 220, 212]) * (
-                    light.ambient + light.direct * light.sun[1] * 1.25 * sunlit
-                )
-                self._flat(
-                    canvas, np.array(corners), light.through_air(tint, np.array(z - camera.z)).tolist()
-                )
+            x0, x1 = self.street.curve(near) + stripes, self.street.curve(far) + stripes
+            corners = np.stack([x0, x0 + 0.5, x1 + 0.5, x1], axis=1)
+            ground = np.stack([corners, np.broadcast_to([near, near, far, far], corners.shape)], axis=-1)
+            sunlit = 1 - self.street.shadow(stripes, np.full(len(stripes), z), heights)
+            tint = PAINT * (light.ambient + light.direct * (light.sun[1] * 1.25 * sunlit[:, None]))
+            tints = light.through_air(tint, np.array(z - camera.z)).tolist()
+            for stripe, outline in enumerate(_project_ground(canvas, ground)):
+                if outline is not None:
+                    fill(canvas.image, outline, tints[stripe], smooth=True)
+                    fill(canvas.second, outline, 1)
 
-    def _flat(self, canvas: Canvas, ground: np.ndarray, tint: list[float]) -> None:
-        corners = _project_ground(canvas, ground)
-        if corners is not None:
-            fill(canvas.image, corners, tint, smooth=True)
-            fill(canvas.second, corners, 1)
-
-    def shade(self, canvas: Canvas, things: list[Thing], lit: np.ndarray) -> None:
+    def shade(self, canvas: Canvas, things: list[Thing], lit: list[float]) -> None:
         """Soft shadows of things: rings that grow darker inwards, all rings of one size at a time.
 
         lit: (N,) share of the sun that reaches each thing.
         """
         camera = canvas.camera
         top = int(np.floor(camera.cy)) + 1
-        mask = np.zeros(canvas.faces.shape, np.uint8)
         sunshine = float(self.light.direct.mean()) / 0.6
         shadows = [
             shadow
@@ -129,21 +124,33 @@ class Backdrop:
             if thing.place[1] - camera.z < SHADOWS
             for shadow in _shadows(thing, self.light.sun, share * sunshine)
         ]
-        for size, share in ((1.22, 0.3), (1.0, 0.65), (0.8, 1.0)):
-            for centre, outline, strength in shadows:
-                corners = _project_ground(canvas, centre + size * outline)
-                if corners is not None:
-                    fill(mask, corners, 255 * share * strength, smooth=True)
-        dark = mask[top:, :, None] * np.array([-0.66 / 255, -0.64 / 255, -0.6 / 255], np.float32)
-        dark += 1
-        dark *= canvas.image[top:]
-        canvas.image[top:] = dark
+        if not shadows:
+            return
+        centres = np.array([shadow[0] for shadow in shadows])[:, None]
+        outlines = np.stack([shadow[1] for shadow in shadows])
+        rings = [(1.22, 0.3), (1.0, 0.65), (0.8, 1.0)]
+        grown = np.concatenate([centres + size * outlines for size, _ in rings])
+        darkness = [255 * share * shadow[2] for _, share in rings for shadow in shadows]
+        mask = np.zeros(canvas.faces.shape, np.uint8)
+        for corners, dark in zip(_project_ground(canvas, grown), darkness, strict=True):
+            if corners is not None:
+                fill(mask, corners, dark, smooth=True)
+        factor = mask[top:, :, None] * np.array([-0.66 / 255, -0.64 / 255, -0.6 / 255], np.float32)
+        factor += 1
+        factor *= canvas.image[top:]
+        canvas.image[top:] = factor
 
 
-def _project_ground(canvas: Canvas, ground: np.ndarray) -> np.ndarray | None:
-    """A polygon on the ground (K, 2) (x, z) in the picture, or None where nothing of it is in front."""
-    view = cut_near(canvas.camera.to_camera(np.insert(ground, 1, 0.0, axis=1)))
-    return fixed_point(canvas.camera.project(view)) if len(view) > 2 else None
+def _project_ground(canvas: Canvas, ground: np.ndarray) -> list[np.ndarray | None]:
+    """Polygons on the ground (N, K, 2) (x, z) in the picture; None where nothing of one is in front of us."""
+    view = canvas.camera.to_camera(on_ground(ground))
+    nearest = view[..., 2].min(axis=1)
+    whole = fixed_point(canvas.camera.project(np.maximum(view, [-np.inf, -np.inf, NEAR])))
+    result: list[np.ndarray | None] = list(whole)
+    for index in np.flatnonzero(nearest < NEAR):
+        part = cut_near(view[index])
+        result[index] = fixed_point(canvas.camera.project(part)) if len(part) > 2 else None
+    return result
 
 
 _TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)[:, None]
@@ -153,20 +160,20 @@ _BOX = np.sign(_ROUND) * np.abs(_ROUND) ** 0.4
 
 
 def _shadows(thing: Thing, sun: np.ndarray, lit: float) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """Centre (2,), outline about it (N, 2) and strength of each shadow on the ground."""
-    x, z, yaw = thing.place
+    """Centre (2,), outline about it (K, 2) and strength of each shadow on the ground."""
+    (x, z, yaw), kind = thing.place, thing.slot.kind
     foot, cast = np.array([x, z]), -sun[[0, 2]] / sun[1]
-    if thing.kind in ("car", "parked"):
+    if thing.slot.kind in ("car", "parked"):
         ahead, aside = np.array([np.sin(yaw), np.cos(yaw)]), np.array([np.cos(yaw), -np.sin(yaw)])
         body = _BOX[:, :1] * 2.25 * ahead + _BOX[:, 1:] * 0.95 * aside
         return [(foot + 0.45 * cast, body * 1.04, 0.85 * lit), (foot, body * 0.97, 0.9)]
-    reach = {"person": 0.85, "tree": 2.2 * thing.scale, "lamp": 3.4}.get(thing.kind)
-    if reach is None:
-        return []
+    scale = 0.8 + 0.5 * thing.slot.chance
+    reach, thick = {"person": (0.85, 0.22), "tree": (2.2 * scale, 0.13), "lamp": (3.4, 0.06)}.get(
+        kind, (1.3, 0.05)
+    )
     half = reach * cast
-    across = np.array([half[1], -half[0]]) / np.linalg.norm(half)
-    thick = {"person": 0.22, "tree": 0.13, "lamp": 0.06}[thing.kind]
+    across = np.array([half[1], -half[0]]) / np.hypot(*half)
     shadows = [(foot + half, _COS * half + _SIN * thick * across, 0.8 * lit)]
-    if thing.kind == "tree":
-        shadows.append((foot + 2.1 * half, 1.7 * thing.scale * _ROUND, 0.75 * lit))
+    if kind == "tree":
+        shadows.append((foot + 2.1 * half, 1.7 * scale * _ROUND, 0.75 * lit))
     return shadows

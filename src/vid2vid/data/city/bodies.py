@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from vid2vid.data.city.camera import NEAR, cut_near
-from vid2vid.data.city.canvas import Canvas, Surface, fill, fixed_point
-from vid2vid.data.city.layout import Light
-from vid2vid.data.city.meshes import Mesh
-
-Pose = tuple[float, float, float]
-"""x, z, yaw."""
+from vid2vid.data.city.canvas import SHIFT, Canvas, Surface, fixed_point
+from vid2vid.data.city.light import Light
+from vid2vid.data.city.meshes import Mesh, cross
+from vid2vid.data.city.traffic import Pose
 
 
 @dataclass(frozen=True)
 class Body:
-    """A mesh at a place. ``before``: its place one frame ago; ``last``: its mesh then, if it changes shape.
+    """A mesh at a place.
 
-    lit: share of the sun that reaches it; order: bodies of greater order are painted earlier.
+    lit: share of the sun that reaches it; order: bodies of greater order are painted earlier; before: its
+    place one frame ago, if it moves; points, last: its corners now and one frame ago, if it changes shape.
     """
 
     mesh: Mesh
@@ -28,72 +28,82 @@ class Body:
     lit: float
     order: float
     before: Pose | None = None
-    last: Mesh | None = None
+    points: np.ndarray | None = None
+    last: np.ndarray | None = None
 
 
 class Bodies:
     """The bodies of one frame, ready to be painted one by one."""
 
     def __init__(self, canvas: Canvas, bodies: list[Body], light: Light) -> None:
-        self.canvas = canvas
-        if not bodies:
-            return
-        counts = np.array([len(body.mesh.counts) for body in bodies])
+        self.canvas, self.bodies = canvas, bodies
+        self.first = np.zeros(1, int)
+        if bodies:
+            self._prepare(light)
+
+    def _prepare(self, light: Light) -> None:
+        canvas, bodies = self.canvas, self.bodies
+        counts = [len(body.mesh.counts) for body in bodies]
         which = np.repeat(np.arange(len(bodies)), counts)
         turns = _turns([body.place for body in bodies])
         places = np.array([(body.place[0], 0.0, body.place[1]) for body in bodies])
-        points = np.concatenate([body.mesh.points for body in bodies])
-        world = np.einsum("nkj,nij->nki", points, turns[which]) + places[which, None]
+        local = np.concatenate([body.mesh.points if body.points is None else body.points for body in bodies])
+        world = local @ turns[which].transpose(0, 2, 1) + places[which, None]
         view = canvas.camera.to_camera(world)
-        normal = np.cross(view[:, 1] - view[:, 0], view[:, 2] - view[:, 0])
+        depth = view[..., 2]
+        screen = canvas.camera.project(np.dstack([view[..., :2], np.maximum(depth, NEAR)]))
+        normal = cross(view[:, 1] - view[:, 0], view[:, 2] - view[:, 0])
         distance = (normal * view[:, 0]).sum(axis=-1)
         open_ = np.concatenate([body.mesh.open for body in bodies])
-        depth = view[..., 2]
-        self._screen = canvas.camera.project(
-            np.concatenate([view[..., :2], np.maximum(view[..., 2:], NEAR)], axis=-1)
-        )
-        low, high = self._screen.min(axis=1), self._screen.max(axis=1)
+        low, high = screen.min(axis=1), screen.max(axis=1)
         height, width = canvas.faces.shape
+        # Seen from the front, before the camera, and in the picture.
         shown = ((distance < -1e-9) | (open_ & (np.abs(distance) > 1e-9))) & (depth.max(axis=1) > NEAR)
-        shown &= (low[:, 0] < width) & (high[:, 0] > -1) & (low[:, 1] < height) & (high[:, 1] > -1)
+        shown &= (low < [width, height]).all(axis=1) & (high > -1).all(axis=1)
         keep = np.flatnonzero(shown)
+        moved = self._enter_motions(counts, turns, places, world)
         which = which[keep]
         self.first = np.searchsorted(which, np.arange(len(bodies) + 1))
         self._view, self._cut = view[keep], depth[keep].min(axis=1) < NEAR
-        self._corners = fixed_point(self._screen[keep])
+        self._corners = fixed_point(screen[keep])
         self._counts = np.concatenate([body.mesh.counts for body in bodies])[keep]
         self._tints = _tints(bodies, keep, which, turns, canvas, light).tolist()
         inverse = 1 / np.maximum(depth[keep], NEAR)
         planes = np.column_stack(
             [normal[keep] / distance[keep, None], inverse.min(axis=1), inverse.max(axis=1)]
         )
-        moved = self._motions(bodies, counts, turns, places)[keep]
-        self.face = canvas.enter(planes, [bodies[index].surface for index in which], moved)
+        self.face = canvas.enter(planes, [bodies[index].surface for index in which], moved[keep])
 
-    def _motions(
-        self, bodies: list[Body], counts: np.ndarray, turns: np.ndarray, places: np.ndarray
+    def _enter_motions(
+        self, counts: list[int], turns: np.ndarray, places: np.ndarray, world: np.ndarray
     ) -> np.ndarray:
-        """Enter where everything was one frame ago; the index of each face's motion (N,)."""
-        moved = []
-        for index, body in enumerate(bodies):
-            if body.before is None:
-                moved.append(np.zeros(counts[index], int))
-                continue
-            turn = _turns([body.before])[0]
-            before = np.array([body.before[0], 0.0, body.before[1]])
+        """Enter where everything was one frame ago; returns the index of each face's motion (N,)."""
+        moved = np.zeros(sum(counts), int)
+        ends = np.cumsum(counts)
+        going = [index for index, body in enumerate(self.bodies) if body.before is not None]
+        if not going:
+            return moved
+        turns_then = _turns([self.bodies[index].before or (0, 0, 0) for index in going])
+        changing, then = [], []
+        for index, turn in zip(going, turns_then, strict=True):
+            body, faces = self.bodies[index], slice(ends[index] - counts[index], ends[index])
+            x, z, _ = body.before or body.place
             if body.last is None:
                 back = turn @ turns[index].T
-                motion = np.column_stack([back, before - back @ places[index]])[None]
-                moved.append(np.full(counts[index], self.canvas.move(motion)))
+                motion = np.column_stack([back, np.array([x, 0.0, z]) - back @ places[index]])
+                moved[faces] = self.canvas.move(motion[None])
             else:
-                now = body.mesh.points[:, :4] @ turns[index].T + places[index]
-                motion = _affine(now, body.last.points[:, :4] @ turn.T + before)
-                moved.append(self.canvas.move(motion) + np.arange(counts[index]))
-        return np.concatenate(moved)
+                changing.append(np.arange(faces.start, faces.stop))
+                then.append(body.last[:, :4] @ turn.T + np.array([x, 0.0, z]))
+        if changing:
+            where = np.concatenate(changing)
+            motions = _affine(world[where, :4], np.concatenate(then))
+            moved[where] = self.canvas.move(motions) + np.arange(len(where))
+        return moved
 
     def paint(self, index: int) -> None:
         """Paint one body over what is there."""
-        canvas = self.canvas
+        canvas, fill = self.canvas, cv2.fillConvexPoly
         for face in range(self.first[index], self.first[index + 1]):
             corners = self._corners[face, : self._counts[face]]
             if self._cut[face]:
@@ -101,8 +111,8 @@ class Bodies:
                 if len(part) < 3:
                     continue
                 corners = fixed_point(canvas.camera.project(part))
-            fill(canvas.image, corners, self._tints[face], smooth=True)
-            fill(canvas.faces, corners, self.face + face)
+            fill(canvas.image, corners, self._tints[face], cv2.LINE_AA, SHIFT)
+            fill(canvas.faces, corners, self.face + face, cv2.LINE_8, SHIFT)
 
 
 def _tints(
@@ -129,11 +139,11 @@ def _turns(poses: list[Pose]) -> np.ndarray:
 
 
 def _affine(points: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Maps (N, 3, 4) that take each flat polygon (N, 4, 3) to where it was."""
+    """Maps (N, 3, 4) that take each flat polygon, by its first four corners (N, 4, 3), to where it was."""
 
     def frame(corners: np.ndarray) -> np.ndarray:
         a, b = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
-        return np.stack([a, b, np.cross(a, b)], axis=-1)
+        return np.stack([a, b, cross(a, b)], axis=-1)
 
     linear = frame(before) @ np.linalg.inv(frame(points))
     shift = before[:, 0] - (linear @ points[:, 0, :, None])[..., 0]

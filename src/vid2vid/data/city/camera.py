@@ -47,7 +47,7 @@ class Camera:
 
 
 def cut_near(polygon: np.ndarray) -> np.ndarray:
-    """The part of a convex polygon (K, 3), in camera axes, that lies beyond ``NEAR``: (K', 3), maybe empty."""
+    """The part of a convex polygon (K, 3), in camera axes, that lies beyond ``NEAR``: (L, 3), maybe empty."""
     inside = polygon[:, 2] >= NEAR
     if inside.all():
         return polygon

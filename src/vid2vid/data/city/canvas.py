@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,8 +19,8 @@ SHIFT = 4
 class Surface:
     """What a face belongs to.
 
-    label: class id. key: tells its thing from all others in sight, the same in every frame. instance: number of a
-    countable thing, else 0. second: class id where the texture's fourth channel is high; None: as ``label``.
+    label: class id. key: tells its thing from all others in sight, the same in every frame. instance: number
+    of a countable thing, else 0. second: class id where the texture's fourth channel is high; None: label.
     """
 
     label: int
@@ -70,7 +71,7 @@ class Canvas:
         return first
 
     def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Per face: planes (N, 5) float32; label, second, instance, key, motion (N, 5) int64. Motions (M, 3, 4)."""
+        """Per face: planes (N, 5) float32; label, second, instance, key, motion (N, 5). Motions (M, 3, 4)."""
         planes = np.concatenate(self._planes).astype(np.float32)
         return planes, np.concatenate(self._surfaces), np.concatenate(self._motions)
 
@@ -80,6 +81,15 @@ def fixed_point(pixels: np.ndarray) -> np.ndarray:
     return np.round(pixels * 2**SHIFT).clip(-(2**24), 2**24).astype(np.int32)
 
 
-def fill(target: np.ndarray, corners: np.ndarray, value: object, *, smooth: bool = False) -> None:
+def on_ground(places: np.ndarray) -> np.ndarray:
+    """Places (..., 2) (x, z) as points (..., 3) at height 0."""
+    points = np.zeros((*places.shape[:-1], 3))
+    points[..., [0, 2]] = places
+    return points
+
+
+def fill(
+    target: np.ndarray, corners: np.ndarray, value: float | Sequence[float], *, smooth: bool = False
+) -> None:
     """Fill a convex polygon given by :func:`fixed_point` corners."""
     cv2.fillConvexPoly(target, corners, value, cv2.LINE_AA if smooth else cv2.LINE_8, SHIFT)

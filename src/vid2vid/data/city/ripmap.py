@@ -35,10 +35,10 @@ class Ripmap:
         )
         self.atlas = np.empty((int(sum(heights)) + 2 * PAD * len(heights),
                                int(sum(widths)) + 2 * PAD * len(widths), 4), np.uint8)  # fmt: skip
+        thinner = texture
         for level_v, (v, rows) in enumerate(zip(self.starts_v, heights, strict=True)):
-            thinner = (
-                texture if level_v == 0 else cv2.resize(thinner, (width, rows), interpolation=cv2.INTER_AREA)
-            )
+            if level_v:
+                thinner = cv2.resize(thinner, (width, rows), interpolation=cv2.INTER_AREA)
             level = thinner
             for level_u, (u, cols) in enumerate(zip(self.starts_u, widths, strict=True)):
                 if level_u:

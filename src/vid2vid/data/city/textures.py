@@ -21,7 +21,7 @@ SKY_REACH = (1.35, 0.75)
 def smooth_noise(
     rng: np.random.Generator, size: tuple[int, int], cell: float, octaves: int = 4
 ) -> np.ndarray:
-    """Fractal noise (H, W) float32, mean 0, about [-1, 1], that wraps around vertically.
+    """Fractal noise (H, W) float32, mean 0, about [-1, 1], that wraps around.
 
     ``size`` is (width, height) in texels, ``cell`` the texels of the coarsest lump.
     """
@@ -31,8 +31,9 @@ def smooth_noise(
         lump = cell / 2**octave
         across, down = max(2, round(width / lump)), max(2, round(height / lump))
         grid = rng.standard_normal((down, across)).astype(np.float32)
-        tall = cv2.resize(np.tile(grid, (3, 1)), (width, 3 * height), interpolation=cv2.INTER_CUBIC)
-        total += 0.5**octave * tall[height : 2 * height]
+        grow = np.array([[across / width, 0, 0], [0, down / height, 0]])
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        total += 0.5**octave * cv2.warpAffine(grid, grow, size, flags=flags, borderMode=cv2.BORDER_WRAP)
     return total / 1.6
 
 
@@ -42,7 +43,7 @@ def to_bytes(colour: np.ndarray, fourth: np.ndarray) -> np.ndarray:
 
 
 def ground(rng: np.random.Generator, density: float) -> np.ndarray:
-    """One period of street: lanes, markings, kerbs and slabs. Column = metres from the middle + GROUND_HALF."""
+    """One period of street: lanes, markings, kerbs, slabs. Column = metres from the middle + GROUND_HALF."""
     width, height = round(2 * GROUND_HALF * density), round(GROUND_PERIOD * density)
     size = (width, height)
     offset = (np.arange(width) + 0.5) / density - GROUND_HALF
@@ -50,7 +51,7 @@ def ground(rng: np.random.Generator, density: float) -> np.ndarray:
     side = np.abs(offset)
     road = side < ROAD_HALF
 
-    asphalt = 92 + 5 * smooth_noise(rng, size, 3 * density) + 5 * smooth_noise(rng, size, 0.35 * density, 3)
+    asphalt = 107 + 5 * smooth_noise(rng, size, 3 * density) + 5 * smooth_noise(rng, size, 0.35 * density, 3)
     asphalt += 7 * np.exp(-(((side - 0.85) / 0.35) ** 2)) - 4 * np.exp(-(((side - LANE / 2) / 0.5) ** 2))
     asphalt -= 10 * (side > LANE + 0.1) + 16 * np.exp(-(((side - ROAD_HALF) / 0.25) ** 2))
     for _ in range(5):  # repairs: darker or lighter patches
@@ -140,29 +141,38 @@ def sky(
 
 
 def tree(rng: np.random.Generator, density: float, sun_x: float) -> np.ndarray:
-    """A tree of 5.2 x 7 m on a transparent ground, colour premultiplied; ``sun_x`` > 0: lit from the right."""
+    """A tree of 5.2 x 7 m on nothing, colour premultiplied; ``sun_x`` > 0: lit from the right."""
     width, height = round(5.2 * density), round(7.0 * density)
     colour = np.zeros((height, width, 3), np.float32)
     cover = np.zeros((height, width), np.uint8)
     middle, fork = width / 2, height * rng.uniform(0.55, 0.63)
 
     def stroke(start: tuple[float, float], end: tuple[float, float], thick: float, shade: float) -> None:
-        points = [tuple(round(value * 16) for value in point) for point in (start, end)]
-        thickness = max(1, round(thick * density))
-        cv2.line(colour, *points, (88 * shade, 72 * shade, 58 * shade), thickness, cv2.LINE_8, 4)
-        cv2.line(cover, *points, 255, thickness, cv2.LINE_8, 4)
+        (x0, y0), (x1, y1) = start, end
+        corners = np.round(np.array([x0, y0, x1, y1]) * 16).astype(int).tolist()
+        wide = max(1, round(thick * density))
+        for target, tint in ((colour, (88 * shade, 72 * shade, 58 * shade)), (cover, (255.0,))):
+            cv2.line(target, corners[:2], corners[2:], tint, wide, cv2.LINE_8, 4)
 
+    lit = middle + 0.07 * density * float(np.sign(sun_x))
     stroke((middle, height), (middle, fork), 0.3, 0.8)
-    stroke(
-        (middle + 0.07 * density * np.sign(sun_x), height),
-        (middle + 0.07 * density * np.sign(sun_x), fork),
-        0.1,
-        1.25,
-    )
-    for angle in rng.uniform(-0.8, 0.8, 5):
+    stroke((lit, height), (lit, fork), 0.1, 1.25)
+    for angle in rng.uniform(-0.8, 0.8, 5).tolist():
         reach = rng.uniform(1.2, 2.2) * density
         stroke((middle, fork), (middle + np.sin(angle) * reach, fork - np.cos(angle) * reach), 0.12, 0.8)
+    _foliage(rng, colour, cover, density, sun_x)
+    alpha = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), 0.6)
+    grain = 1 + 0.1 * smooth_noise(rng, (width, height), 0.25 * density, 2)[..., None]
+    soft = cv2.GaussianBlur(colour * grain * (cover[..., None] > 0), (0, 0), 0.8)
+    return to_bytes(soft, alpha)
 
+
+def _foliage(
+    rng: np.random.Generator, colour: np.ndarray, cover: np.ndarray, density: float, sun_x: float
+) -> None:
+    """Leaves onto ``colour`` (H, W, 3) and ``cover`` (H, W), in clusters about a few lobes."""
+    height, width = cover.shape
+    middle = width / 2
     hue = np.array([rng.uniform(74, 104), rng.uniform(112, 130), rng.uniform(44, 58)])
     centre_y, radius_x, radius_y = height * 0.36, width * 0.41, height * 0.31
     lobes = rng.uniform(-0.5, 0.5, (7, 2))
@@ -180,10 +190,6 @@ def tree(rng: np.random.Generator, density: float, sun_x: float) -> np.ndarray:
         at = (round((middle + x * radius_x) * 16), round((centre_y + y * radius_y) * 16))
         cv2.circle(colour, at, round(size * density * 16), tuple(hue * light), -1, cv2.LINE_8, 4)
         cv2.circle(cover, at, round(size * density * 16), 255, -1, cv2.LINE_8, 4)
-    alpha = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), 0.6)
-    grain = 1 + 0.1 * smooth_noise(rng, (width, height), 0.25 * density, 2)[..., None]
-    colour = cv2.GaussianBlur(colour * grain * (cover[..., None] > 0), (0, 0), 0.8)
-    return to_bytes(colour, alpha)
 
 
 def hedge(rng: np.random.Generator, density: float) -> np.ndarray:

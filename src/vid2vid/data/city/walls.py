@@ -1,4 +1,4 @@
-"""Upright textured planes: fronts of houses, hedges, trees. All that can be worked out for many at once, is."""
+"""Upright textured planes: fronts of houses, hedges, trees; worked out together, then painted one by one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vid2vid.data.city.canvas import Canvas, Surface, fill, fixed_point
-from vid2vid.data.city.layout import FAR, Light
+from vid2vid.data.city.canvas import Canvas, Surface, fill, fixed_point, on_ground
+from vid2vid.data.city.light import FAR, Light
 from vid2vid.data.city.ripmap import Ripmap
 
 CLOSE = 0.5
 """Depth in metres at which walls are cut."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wall:
     """A texture between two ground points.
 
-    ends: ((x, z), (x, z)) metres, u runs from the first; height: metres; side: which side of the road's middle the
-    front is on (it is painted only if seen from there), 0: seen from anywhere; light: (3,) factors on the colour;
-    cutout: the fourth channel is coverage; order: things of greater order are painted earlier.
+    ends: ((x, z), (x, z)) metres, u runs from the first; height: metres; light: (3,) factors on the colour;
+    order: walls of greater order are painted earlier; side: +1 or -1 for a wall right or left of the road,
+    painted only if its front is seen, 0: seen from anywhere; cutout: the fourth channel is coverage.
     """
 
     ends: tuple[tuple[float, float], tuple[float, float]]
@@ -42,7 +42,7 @@ class Walls:
     def __init__(self, canvas: Canvas, walls: list[Wall], light: Light) -> None:
         self.canvas = canvas
         ends = np.array([wall.ends for wall in walls], float).reshape(-1, 2, 2)
-        view = canvas.camera.to_camera(np.insert(ends, 1, 0.0, axis=2))[..., [0, 2]]
+        view = canvas.camera.to_camera(on_ground(ends))[..., [0, 2]]
         shown, cut = _in_sight(canvas, view, np.array([wall.side for wall in walls]))
         self.walls = [wall for wall, keep in zip(walls, shown, strict=True) if keep]
         if self.walls:
@@ -88,7 +88,7 @@ class Walls:
     def _texels(
         self, which: np.ndarray, u: np.ndarray, step_u: np.ndarray, depth: np.ndarray, high: np.ndarray
     ) -> None:
-        """Where in its texture's atlas each column reads: x, and y = ``y0 - slope * ray_y`` between two bounds."""
+        """Where in its texture's atlas each column reads: x, and y = y0 - slope * ray_y within bounds."""
         camera = self.canvas.camera
         textures = [wall.texture for wall in self.walls]
         tables = np.stack(
@@ -143,7 +143,7 @@ class Walls:
         cv2.copyTo(np.minimum(colour, 255).astype(np.uint8), mask, canvas.image[area])
         seen = mask > 127
         canvas.faces[area][seen] = self.face + index
-        cv2.copyTo(texels[..., 3] >> 7, seen.view(np.uint8), canvas.second[area])
+        cv2.copyTo((texels[..., 3] > 127).view(np.uint8), seen.view(np.uint8), canvas.second[area])
 
 
 def _in_sight(canvas: Canvas, view: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

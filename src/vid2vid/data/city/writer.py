@@ -58,7 +58,13 @@ def write_city(
             progress(index + 1, frames, "drawing the city")
         city_schema().write(part / "labels.yaml")
         whole = Fraction(rate).denominator == 1
-        record = {"rate": int(rate) if whole else str(rate), "source": "city", "seed": seed, "frames": frames, "size": list(size)}
+        record = {
+            "rate": int(rate) if whole else str(rate),
+            "source": "city",
+            "seed": seed,
+            "frames": frames,
+            "size": list(size),
+        }
         (part / "clip.yaml").write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
         os.replace(part, clip)
     except OSError as error:
