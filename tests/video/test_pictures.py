@@ -40,7 +40,7 @@ def test_numbers_in_names_are_ordered_as_numbers(numbers: list[int]) -> None:
 @given(st.lists(NAMES, unique=True))
 def test_natural_order_is_total(names: list[str]) -> None:
     ordered = sorted(names, key=natural_key)
-    assert ordered == sorted(reversed(names), key=natural_key)
+    assert ordered == sorted(set(names), key=natural_key)
     assert len({str(natural_key(name)) for name in names}) == len(names)
 
 
@@ -152,7 +152,7 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4)), np.full((2, 2), -1)])
 def test_what_is_no_picture_is_not_written(tmp_path: Path, bad: np.ndarray) -> None:
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="picture"):
         write_picture(tmp_path / "a.png", bad)
     assert not list(tmp_path.iterdir())
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PT012
 """Writing videos and folders: what goes in comes out, and nothing is left half-written."""
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def test_constant_rates_come_back_exactly(tmp_path: Path, rate: float) -> None:
 
 
 def test_odd_sizes_lose_nothing(tmp_path: Path) -> None:
-    image = np.kron(noise(0, (10, 8)), np.ones((5, 5, 1), np.uint8))[:39, :49]
+    image = np.kron(noise(0, (10, 8))[..., :1], np.ones((5, 5, 3), np.uint8))[:39, :49]
     with VideoWriter(tmp_path / "a.mkv", 25, crf=1) as writer:
         writer.write(image)
     shown = open_frames(tmp_path / "a.mkv")[0].image

@@ -104,8 +104,8 @@ def resample(times: np.ndarray, fps: Fraction | float, period: float) -> np.ndar
         (M,) int64 indices into times, never falling; M = the ticks before times[-1] + period, at least 1.
     """
     duration = times[-1] + period - times[0]
-    # The small allowances keep a rounding error from adding a frame or preferring another.
-    ticks = times[0] + np.arange(max(1, int(np.ceil(duration * float(fps) - 1e-3)))) / float(fps)
+    # The allowances keep rounded time stamps from adding a frame (a tenth of a tick) or preferring another.
+    ticks = times[0] + np.arange(max(1, int(np.ceil(duration * float(fps) - 0.1)))) / float(fps)
     after = np.searchsorted(times, ticks).clip(max=len(times) - 1)
     before = (after - 1).clip(min=0)
     return np.where(times[after] - ticks < ticks - times[before] - 1e-6, after, before).astype(np.int64)

@@ -36,7 +36,7 @@ def find_cuts(source: FrameSource, progress: Progress = silent) -> list[int]:
     """
     differences = [0.0]
     returns: dict[int, bool] = {}
-    recent: deque[_Look] = deque(maxlen=_FLASH + 2)
+    recent: deque[_Look] = deque(maxlen=2 * _FLASH + 2)
     for number, frame in enumerate(source):
         look = _look(frame.image)
         if recent:
@@ -44,8 +44,12 @@ def find_cuts(source: FrameSource, progress: Progress = silent) -> list[int]:
         recent.append(look)
         candidate = number - _FLASH
         if candidate > 0 and differences[candidate] > _SUSPECT:
-            # recent[0] is the frame before the candidate, recent[-1] the one _FLASH after it.
-            returns[candidate] = _difference(recent[0], look) < differences[candidate] / 2
+            # A flash begins here if the frame before is like one a little later, and ends here
+            # if one a little earlier is like this frame.
+            pairs = [(recent[-2 - _FLASH], look)]
+            if len(recent) == recent.maxlen:
+                pairs.append((recent[0], recent[-1 - _FLASH]))
+            returns[candidate] = any(_difference(*pair) < differences[candidate] / 2 for pair in pairs)
         progress(number + 1, len(source), "looking for cuts")
     return [
         i for i in range(1, len(differences)) if not returns.get(i, False) and _stands_out(differences, i)

@@ -93,7 +93,8 @@ def write_picture(path: Path | str, picture: np.ndarray) -> None:
         if picture.min(initial=0) < 0 or picture.max(initial=0) > 0xFFFF:
             raise ValueError("ids outside 0 to 65535 do not fit into a picture")
         picture = picture.astype(np.uint8 if picture.max(initial=0) <= 0xFF else np.uint16)
-    if not (picture.ndim == 2 or (picture.shape[2:] == (3,) and picture.dtype == np.uint8)):
+    flat = picture.ndim == 2 and picture.dtype in (np.uint8, np.uint16)
+    if not flat and not (picture.shape[2:] == (3,) and picture.dtype == np.uint8):
         raise ValueError(f"not a picture: shape {picture.shape}, {picture.dtype}")
     encoded = BytesIO()
     kind = Image.registered_extensions().get(path.suffix.lower())
@@ -184,7 +185,7 @@ def as_rate(rate: Fraction | float | str) -> Fraction:
     """
     try:
         exact = Fraction(rate)
-    except (ZeroDivisionError, OverflowError, TypeError) as error:
+    except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:
         raise ValueError(f"{rate!r} is not a frame rate") from error
     if not 0 < exact <= 1000:
         raise ValueError(f"{rate!r} is not a frame rate between 0 and 1000")
@@ -205,6 +206,8 @@ def recorded_rate(clip: Path) -> Fraction | None:
         return None
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("not a list of keys and values")
         return as_rate(str(record["rate"])) if "rate" in record else None
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         raise UserError(
