@@ -83,6 +83,12 @@ FAULTS: dict[str, Fault] = {
         "5 pictures for the 6 frames",
         "error",
     ),
+    "label map twice": (
+        lambda clip: Image.fromarray(scene(3)[1]).save(clip / "labels" / "0003.bmp"),
+        "labels",
+        "2 files named 0003",
+        "error",
+    ),
     "gap in the frames": (
         lambda clip: [(clip / kind / "0002.png").unlink() for kind in ("frames", "labels", "densepose")],
         "frames/0003.png",
@@ -241,6 +247,19 @@ def test_part_and_condition_narrow_the_look(tmp_path: Path) -> None:
     assert check_dataset(clip, condition="labels").errors == 1
     assert check_dataset(clip, frames=":5").errors == 0  # nobody said that densepose is wanted
     assert check_dataset(clip, condition="densepose", frames=":5").errors == 1
+
+
+def test_a_condition_that_a_clip_lacks(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a")
+    clip = make_clip(tmp_path / "b")
+    shutil.rmtree(clip / "densepose")
+    shutil.rmtree(clip / "labels")
+    assert {(finding.what, finding.severity) for finding in check_dataset(tmp_path).findings} == {
+        ("b has no densepose, which other clips have", "warning"),
+        ("b has no labels, which other clips have", "error"),
+    }
+    (finding,) = check_dataset(clip, condition="edges").findings
+    assert (finding.file, finding.what) == (str(clip), "b has no edges, which is asked for")
 
 
 CITYSCAPES = {

@@ -73,6 +73,7 @@ class _Checkup:
         self.sizes: Counter[Size] = Counter()
         self.schemas: dict[Path, LabelSchema] = {}
         self.pixels = np.zeros(0, dtype=np.int64)
+        self._expected: list[str] = []
         self._progress = progress
         self._seen = 0
         self._total: int | None = None
@@ -89,7 +90,9 @@ class _Checkup:
         return Report(tuple(self.findings), clips, self.frames, dict(self.sizes), shares)
 
     def expect(self, clips: list[ClipFiles]) -> None:
-        """Count the pictures to come, for the progress; nobody knows with videos among them."""
+        """What each clip should have; and the pictures to come, whose number nobody knows with videos."""
+        names = [name for files in clips for name in files.strips if self._wanted(name)]
+        self._expected = [self.condition] if self.condition else list(dict.fromkeys(names))
         strips = [strip for files in clips for name, strip in files.strips.items() if self._wanted(name)]
         strips += [files.strips[self.target] for files in clips if self.target in files.strips]
         if not any(strip.is_video for strip in strips):
@@ -139,7 +142,8 @@ class _Checkup:
         everything = self._open(strip)
         if everything is None:
             return
-        self._names(strip)
+        self._doubles(strip)
+        self._gaps(strip)
         frames = everything.part(self.part)
         self.frames += len(frames)
         if len(frames) < (self.min_length or 1):
@@ -155,6 +159,12 @@ class _Checkup:
         self._same_size(sizes, size)
         if size is not None:
             self.sizes[size] += 1
+        for name in self._expected:
+            if name not in files.strips:
+                told = "is asked for" if self.condition else "other clips have"
+                self._add(
+                    files.home, f"{files.name} has no {name}, which {told}", "add it", self._lenient(name)
+                )
         for name, other in files.strips.items():
             if self._wanted(name):
                 self._beside(files, frames, name, other, size)
@@ -162,12 +172,11 @@ class _Checkup:
 
     def _beside(self, files: ClipFiles, frames: Pictures, name: str, strip: Strip, size: Size | None) -> None:
         """One condition of a clip, or its instances."""
-        pictures = self._open(strip, labels=name in LABEL_MAPS)
-        pictures = pictures and self._partners(
-            frames, pictures, lenient=name not in (*LABEL_MAPS, self.condition)
-        )
-        if not pictures:
+        everything = self._open(strip, labels=name in LABEL_MAPS)
+        if everything is None:
             return
+        self._doubles(strip)
+        pictures = self._partners(frames, everything, self._lenient(name))
         check = None
         if name == "labels":
             path = files.label_list
@@ -208,11 +217,13 @@ class _Checkup:
                 )
         return others.chosen([place_of[path.stem] for path in needed if path.stem in place_of])
 
-    def _names(self, strip: Strip) -> None:
-        """Names that come twice, and gaps in the numbering."""
+    def _doubles(self, strip: Strip) -> None:
         for stem, count in Counter(path.stem for path in strip.files).items():
             if count > 1:
                 self._add(strip.path, f"{count} files named {stem}", "keep one of them")
+
+    def _gaps(self, strip: Strip) -> None:
+        """Gaps in the numbering."""
         numbers = [int(digits[-1]) for path in strip.files if (digits := re.findall(r"\d+", path.stem))]
         steps = [after - before for before, after in pairwise(numbers)]
         usual, count = Counter(steps).most_common(1)[0] if steps else (0, 0)
@@ -284,6 +295,10 @@ class _Checkup:
         if self.condition is None:
             return name not in ("flow", self.target)
         return name == self.condition or (self.condition == "labels" and name == "instances")
+
+    def _lenient(self, name: str) -> bool:
+        """Whether what is missing in a strip may be meant: pictures that nobody asked for."""
+        return name not in (*LABEL_MAPS, self.condition)
 
     def _add(self, file: Path | str, what: str, mend: str, warning: bool = False) -> None:
         self.findings.append(Finding(str(file), what, mend, "warning" if warning else "error"))
