@@ -36,7 +36,7 @@ class PerceptualLoss(nn.Module):
         try:
             network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = " ".join(str(error).split())[:120]
             raise UserError(
                 f"{weights}: not VGG-19 weights ({reason}); remove the file or name another"
             ) from error

@@ -23,14 +23,18 @@ def gradient_difference(a: Tensor, b: Tensor) -> Tensor:
 def structural_dissimilarity(a: Tensor, b: Tensor, levels: int = 3) -> Tensor:
     """1 - SSIM of the luminance, mean over ``levels`` resolutions; 7x7 uniform windows, frames in [-1, 1].
 
+    Frames are (B, 3, H, W) of at least 7 pixels a side; resolutions at which less is left do not count.
+
     Source: Wang et al., "Image quality assessment", IEEE TIP 2004, with the usual constants for a range of 2.
     """
     c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
     luminance = a.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     a, b = (a * luminance).sum(1, keepdim=True), (b * luminance).sum(1, keepdim=True)
-    total = a.new_zeros(())
+    terms: list[Tensor] = []
     for level in range(levels):
         if level:
+            if min(a.shape[-2:]) < 14:
+                break
             a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
         stacked = F.avg_pool2d(torch.cat([a, b, a * a, b * b, a * b]), 7, stride=1)
         mean_a, mean_b, square_a, square_b, product = stacked.chunk(5)
@@ -38,8 +42,8 @@ def structural_dissimilarity(a: Tensor, b: Tensor, levels: int = 3) -> Tensor:
         covariance = product - mean_a * mean_b
         ssim = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
         ssim = ssim / ((mean_a.square() + mean_b.square() + c1) * (variance + c2))
-        total = total + (1 - ssim.mean()) / levels
-    return total
+        terms.append(1 - ssim.mean())
+    return torch.stack(terms).mean()
 
 
 def masked_l1(a: Tensor, b: Tensor, confidence: Tensor) -> Tensor:

@@ -74,8 +74,7 @@ class TemporalWindow:
         self._frames = {
             number: (real_, fake_.detach(), flow_)
             for number, (real_, fake_, flow_) in self._frames.items()
-            if number
-            > self._seen - self._reach - (self.length ** max(self.scales - 1, 0) if self.sparse else 0)
+            if number > self._seen - self._reach  # the next group ends at frame ``seen`` at the earliest
         }
         return groups
 
