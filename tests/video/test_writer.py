@@ -244,6 +244,12 @@ def test_a_driving_video_without_sound_gives_none(tmp_path: Path) -> None:
     assert not open_frames(tmp_path / "out.mp4").info.has_audio
 
 
+def test_a_driving_video_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        VideoWriter(tmp_path / "out.mp4", 10, audio_from=tmp_path / "none.mp4").__enter__()
+    assert not list(tmp_path.iterdir())
+
+
 def test_sound_of_a_real_clip(clips: Path, tmp_path: Path) -> None:
     driving = clips / "faces_grid/bbaf2n/frames.mpg"
     with VideoWriter(tmp_path / "a.mp4", 25, audio_from=driving) as writer:

@@ -173,6 +173,8 @@ class _Scan:
     has_audio: bool
     declared: int
     """Frames that the file says it has; 0 where it is silent or has all of them."""
+    roughly: str
+    """"about " where that is reckoned from its duration."""
 
 
 @lru_cache(maxsize=256)
@@ -207,7 +209,9 @@ def _read_index(path: Path, verify: bool | None, _modified: int, _bytes: int) ->
         turns=turns,
         mirrored=mirrored,
         has_audio=scan.has_audio,
-        fault=None if whole and not scan.declared else f"only {frames} of {expected} frames can be read",
+        fault=None
+        if whole and not scan.declared
+        else f"only {frames} of {scan.roughly}{expected} frames can be read",
     )
     return replace(index, rate=_rate(index))
 
@@ -234,6 +238,7 @@ def _scan(path: Path) -> _Scan:
         except (av.FFmpegError, EOFError):
             pass  # the rest is unreadable: the length tells
         end -= (container.start_time or 0) / av.time_base
+        declared = _declared(container, stream, len(stamps), end)
         return _Scan(
             stamps=_rising(sorted(stamp for stamp in stamps if stamp is not None))
             if None not in stamps
@@ -245,7 +250,8 @@ def _scan(path: Path) -> _Scan:
             size=(stream.width, stream.height),
             codec=stream.codec_context.name,
             has_audio=bool(container.streams.audio),
-            declared=_declared(container, stream, len(stamps), end),
+            declared=declared,
+            roughly="" if declared in (0, stream.frames) else "about ",
         )
 
 

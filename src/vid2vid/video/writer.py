@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video.files import interrupt_later, make_folder, publish, temporary_name, writing_failed
+from vid2vid.video.index import read_index
 from vid2vid.video.pictures import PICTURE_SUFFIXES, as_rate, list_pictures, resize_picture, write_picture
 from vid2vid.video.sound import Sound
 
@@ -104,6 +105,8 @@ class VideoWriter:
             raise UserError(f"{path}: is a folder; give the video another name")
 
     def __enter__(self) -> Self:
+        if self.audio_from:
+            read_index(self.audio_from)  # no such file, no video: said before the work starts
         make_folder(self.path.parent)
         self._temporary = temporary_name(self.path)
         suffix = self.path.suffix.lower()
