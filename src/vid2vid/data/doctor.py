@@ -161,9 +161,10 @@ class _Checkup:
             self.sizes[size] += 1
         for name in self._expected:
             if name not in files.strips:
-                what = f"{files.name} has no {name}, which {'is asked for' if self.condition else 'other clips have'}"
+                told = "is asked for" if self.condition else "other clips have"
                 # Without instances, objects are told apart by tracking.
-                self._add(files.home, what, "add it", name == "instances" or self._lenient(name))
+                lenient = name == "instances" or self._lenient(name)
+                self._add(files.home, f"{files.name} has no {name}, which {told}", "add it", lenient)
         for name, other in files.strips.items():
             if self._wanted(name):
                 self._beside(files, frames, name, other, size)
