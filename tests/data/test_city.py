@@ -138,7 +138,7 @@ def test_drive_has_no_end_and_memory_does_not_grow() -> None:
     """Hours down the road all is as at the start: the caches hold what is in sight, and no more."""
     street = Street(1)
     traffic = Traffic(street)
-    counts = [len(list(traffic.things(time, 0.1))) for time in np.arange(0, 36000, 60)]
+    counts = [len(list(traffic.things(time, 0.1))) for time in (0.0, 100.0, 200.0, 1000.0, 9000.0, 36000.0)]
     assert 50 < min(counts) <= max(counts) < 250
     for cache in (traffic._slot, traffic._standing):
         assert cache.cache_info().currsize <= cache.cache_info().maxsize < 2000

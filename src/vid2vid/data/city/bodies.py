@@ -47,8 +47,12 @@ class Bodies:
         which = np.repeat(np.arange(len(bodies)), counts)
         turns = _turns([body.place for body in bodies])
         places = np.array([(body.place[0], 0.0, body.place[1]) for body in bodies])
-        local = np.concatenate([body.mesh.points if body.points is None else body.points for body in bodies])
-        world = local @ turns[which].transpose(0, 2, 1) + places[which, None]
+        world = np.concatenate(
+            [
+                (body.mesh.points if body.points is None else body.points).reshape(-1, 3) @ turn.T + place
+                for body, turn, place in zip(bodies, turns, places, strict=True)
+            ]
+        ).reshape(len(which), -1, 3)
         view = canvas.camera.to_camera(world)
         depth = view[..., 2]
         screen = canvas.camera.project(np.dstack([view[..., :2], np.maximum(depth, NEAR)]))

@@ -30,7 +30,8 @@ class Camera:
         """World points (..., 3) in camera axes (..., 3) float64."""
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
-        return (points - [self.x, self.height, self.z]) @ turn
+        flat = (points.reshape(-1, 3) - [self.x, self.height, self.z]) @ turn
+        return flat.reshape(points.shape)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points in camera axes (..., 3) as pixels (..., 2), pixel centres at whole numbers."""

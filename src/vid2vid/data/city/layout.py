@@ -27,7 +27,7 @@ SPEED = 8.0
 """Of the camera, metres a second, on average."""
 CROSSINGS = 84.0
 """Mean distance between zebra crossings, metres."""
-_TICKS = 4
+_TICKS = 12
 """Heights of houses are noted so many times a metre."""
 
 _Number = TypeVar("_Number", float, np.ndarray)
@@ -139,7 +139,7 @@ class Street:
             house = self.house(side, index)
             start, end = (max(0, int((z - low) * _TICKS)) for z in (house.start, house.end))
             table[start:end] = house.height
-        return float(low), np.convolve(table, np.full(5, 0.2, np.float32), mode="same")
+        return float(low), np.convolve(table, np.full(_TICKS, 1 / _TICKS, np.float32), mode="same")
 
     def shadow(self, across: np.ndarray, z: np.ndarray, heights: Heights) -> np.ndarray:
         """Share (0 ... 1) of the sun that houses keep from the ground ``across`` metres right of the road."""

@@ -32,7 +32,7 @@ class Row:
     """Slots ``pitch`` metres apart, filled with chance ``share``, ``across`` metres right of the middle.
 
     start, slack: a thing stands at ``start + chance * slack`` in its slot; spread: metres it may be aside;
-    way: +1 facing along the street, -1 facing us; speed: metres a second along z; reach: metres it is seen from.
+    way: +1 facing along the street, -1 facing us; speed: metres a second along z; reach: in metres.
     """
 
     kind: str
