@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vid2vid.errors import UserError
-from vid2vid.video.files import make_folder, temporary_name, writing_failed
+from vid2vid.video.files import interrupt_later, make_folder, temporary_name, writing_failed
 
 
 @contextlib.contextmanager
@@ -29,19 +29,33 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     make_folder(folder.parent)
     temporary = temporary_name(folder)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process of the same number that was killed
     make_folder(temporary)
     try:
         yield temporary
-        for file in temporary.iterdir():
+        for file in (*temporary.iterdir(), temporary):
             _sync(file)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        with interrupt_later():
+            _replace(folder, temporary)
         _sync(folder.parent)
     except OSError as error:
         raise writing_failed(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Gives ``new`` the name ``folder``; what stood there goes last, and stays if that fails."""
+    old = new.with_suffix(".old")
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
@@ -53,16 +67,16 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1) + "\n")
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises UserError when the file is absent, damaged, or holds something else."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; is this a model folder?") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); copy the model again") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: not a JSON object; copy the model again")
@@ -77,7 +91,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that have exactly the names and shapes of ``expected`` and only finite values.
+    """Tensors that have exactly the names, shapes and types of ``expected`` and only finite values.
 
     Raises:
         UserError: the first thing that does not fit, in one line.
@@ -86,7 +100,7 @@ def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
         tensors = load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; copy the model again") from None
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError) as error:  # KeyError: a type torch does not know
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a whole safetensors file ({reason}); copy the model again") from error
     for name in expected:
@@ -101,6 +115,10 @@ def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
             found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
             raise UserError(
                 f"{path}: tensor {name} is {found}, not {wanted}; the file belongs to another model"
+            )
+        if tensor.dtype != expected[name].dtype:
+            raise UserError(
+                f"{path}: tensor {name} is {tensor.dtype}, not {expected[name].dtype}; convert it first"
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise UserError(f"{path}: tensor {name} holds values that are not finite; train or copy it again")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema
-from vid2vid.config import ModelConfig
+from vid2vid.config import ModelConfig, model_faults, read_settings
 from vid2vid.errors import UserError
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
@@ -57,7 +57,12 @@ def save_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Tens
 
     Args:
         parts: further tensors by file name, such as ``{"discriminators": ...}``.
+
+    Raises:
+        UserError: something else stands there; the disk is full, or the place cannot be written.
     """
+    if folder.exists() and not (folder / "config.json").is_file() and not _is_empty(folder):
+        raise UserError(f"{folder}: exists and is not a model; name another folder")
     with whole_folder(folder) as temporary:
         write_model(model, temporary, parts)
 
@@ -76,7 +81,11 @@ def write_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Ten
     write_tensors(folder / "generator.safetensors", model.renderer.state_dict())
     for name, tensors in (parts or {}).items():
         write_tensors(folder / f"{name}.safetensors", tensors)
-    (folder / "README.md").write_text(_card(model))
+    (folder / "README.md").write_text(_card(model), encoding="utf-8")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
@@ -86,13 +95,13 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
         UserError: no such model, a damaged or foreign file, an unknown format; in one line.
     """
     folder = find_model(path)
-    config = read_json(folder / "config.json")
-    model = _from_config(config, folder / "config.json")
-    with torch.no_grad():
-        model.renderer.load_state_dict(
-            read_tensors(folder / "generator.safetensors", model.renderer.state_dict())
-        )
-    model.renderer.to(device).eval().requires_grad_(False)
+    where = folder / "config.json"
+    # Shapes first, without memory: it is had only when the file holds what the settings promise.
+    with torch.device("meta"):
+        model = _from_config(read_json(where), where)
+    tensors = read_tensors(folder / "generator.safetensors", model.renderer.state_dict())
+    model.renderer.to_empty(device=device).load_state_dict(tensors)
+    model.renderer.eval().requires_grad_(False)
     return model
 
 
@@ -124,7 +133,7 @@ def checkpoint_folders(run: Path) -> list[Path]:
     folders = [
         path
         for path in run.glob("checkpoints/step-*")
-        if path.name[5:].isdigit() and (path / "config.json").is_file()
+        if path.name[5:].isdecimal() and (path / "config.json").is_file()
     ]
     return sorted(folders, key=lambda path: int(path.name[5:]))
 
@@ -136,31 +145,31 @@ def _from_config(config: dict[str, Any], where: Path) -> Model:
             "use the version of vid2vid that wrote it"
         )
     schema = ConditionSchema.from_dict(config.get("condition"), source=str(where))
-    known = {field.name: field for field in dataclasses.fields(ModelConfig)}
+    architecture = read_settings(ModelConfig, config.get("architecture"), str(where), "architecture.")
     try:
-        given = dict(config["architecture"])
-        if unknown := [key for key in given if key not in known]:
-            raise ValueError(f"unknown architecture key {unknown[0]!r}")
-        for key, value in given.items():
-            if type(value) is not type(known[key].default):
-                raise ValueError(f"architecture key {key!r} is {value!r}")
-        architecture = ModelConfig(**given)
-        if not (
-            0 <= architecture.history <= 16 and 1 <= architecture.downs <= 8 and architecture.blocks <= 64
-        ):
-            raise ValueError("an architecture beyond all bounds")
-        width, height = (int(side) for side in config["size"])
-        rate = Fraction(*(int(part) for part in config["rate"]))
-        about = dict(config.get("about") or {})
-        # Shapes first, without memory: an absurd header must not cost any.
-        with torch.device("meta"):
-            shape_only = Model.build(architecture, schema, (width, height), rate, **about)
-        if sum(parameter.numel() for parameter in shape_only.renderer.parameters()) > 4e9:
-            raise ValueError("more than four billion parameters")
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        for fault in model_faults(architecture):
+            raise ValueError(fault)
+        if Path(schema.name).name != schema.name:
+            raise ValueError(f"the condition {schema.name!r} is no name of a folder")
+        size = _two_numbers(config, "size", 16384)
+        rate = Fraction(*_two_numbers(config, "rate", 10**9))
+        if not Fraction(1, 1000) <= rate <= 1000:
+            raise ValueError(f"{rate} frames a second")
+        about = config.get("about", {})
+        if not isinstance(about, dict):
+            raise ValueError("about is no mapping")
+        return dataclasses.replace(Model.build(architecture, schema, size, rate), about=about)
+    # The last three are torch's words for shapes beyond all bounds.
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UserError(f"{where}: damaged ({reason}); copy the model again") from error
-    return Model.build(architecture, schema, (width, height), rate, **about)
+
+
+def _two_numbers(config: dict[str, Any], key: str, most: int) -> tuple[int, int]:
+    match config.get(key):
+        case [int(first), int(second)] if 0 < first <= most and 0 < second <= most:
+            return first, second
+    raise ValueError(f"{key} must be two whole numbers from 1 to {most}")
 
 
 def _card(model: Model) -> str:
