@@ -11,8 +11,6 @@ from vid2vid.errors import UserError
 from vid2vid.video import list_pictures, natural_key
 
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".ogv"})
-natural = natural_key
-
 
 @dataclass(frozen=True)
 class Strip:

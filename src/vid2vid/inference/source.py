@@ -14,11 +14,11 @@ from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema, track_components
 from vid2vid.data.dataset import parse_part
-from vid2vid.data.layout import VIDEOS, natural
+from vid2vid.data.layout import VIDEOS
 from vid2vid.errors import UserError
 from vid2vid.types import FrameSource, Size, to_tensor
 from vid2vid.video import open_frames, read_picture, resize_picture
-from vid2vid.video.pictures import PictureFolder, recorded_rate
+from vid2vid.video.pictures import PictureFolder, natural_key, recorded_rate
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _beside(path: Path, name: str) -> Path | None:
 
 
 def _label_files(folder: Path) -> list[Path]:
-    files = sorted((file for file in folder.iterdir() if file.suffix.lower() == ".png"), key=natural)
+    files = sorted((file for file in folder.iterdir() if file.suffix.lower() == ".png"), key=natural_key)
     if not files:
         raise UserError(
             f"{folder}: no PNG label maps here, and this model wants label maps; give their folder"

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The queue of jobs for a GPU machine: `bash benchmarks/gpu.sh JOB`, results under $OUT (default out/gpu).
+# Each job runs alone and ends in under nine minutes there; JOB=dry runs all of them on a processor, tiny.
+# The project runs from source; wheels of what the machine lacks (av, jsonargparse) lie in .carry/wheels.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+OUT=${OUT:-out/gpu}
+KEEP=${KEEP:-$HOME/vid2vid-gpu} # checkpoints and data stay here between calls
+mkdir -p "$OUT" "$KEEP"
+if compgen -G '.carry/wheels/*.whl' >/dev/null; then
+    python3 -m pip install -q --no-index --no-deps --upgrade --target "$KEEP/site" .carry/wheels/*.whl
+    export PYTHONPATH="$KEEP/site"
+fi
+export PYTHONPATH="src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+run() { python3 -m vid2vid "$@"; }
+
+speed() { # the published network, plain against bf16 and compiled
+    python3 benchmarks/speed.py --recipe paper --sizes 512x256 1024x512 2048x1024 --out "$OUT/speed.json"
+}
+data() { # forty streets of the synthetic city at 512x256
+    [ -d "$KEEP/city" ] || run prepare $(seq -f 'city:%g' 11 "${SEEDS:-50}") --frames "${FRAMES:-60}" --size 512x256 --out "$KEEP/city"
+}
+train_city() { # the bundled model: call again to go on; stops itself in time, and saves
+    data
+    timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-420}" \
+        python3 -m vid2vid train "$KEEP/city" --recipe city --out "$KEEP/runs/city" \
+        train.steps="${STEPS:-20000}" data.workers="${WORKERS:-8}" train.keep=1 || [ $? -eq 124 ] || [ $? -eq 130 ]
+    cp "$(ls -d "$KEEP"/runs/city/checkpoints/step-* | sort -V | tail -1)"/{config.json,generator.safetensors,README.md} "$OUT/"
+    cp "$(ls "$KEEP"/runs/city/samples/*.mp4 2>/dev/null | tail -1)" "$OUT/" || true
+}
+dry() { # every job on the processor, tiny: what can go wrong there goes wrong here
+    export KEEP="$OUT/keep" SEEDS=12 FRAMES=12 SECONDS_A_CALL=120 STEPS=4 WORKERS=1
+    python3 benchmarks/speed.py --recipe street-tiny --sizes 128x64 --variants float32 bf16 --frames 2 --device cpu
+    train_city
+}
+case "${1:-}" in
+speed | data | train_city | dry) "$1" ;;
+*) sed -n 's/^\([a-z_]*\)() { # /  \1: /p' "$0" ;;
+esac
