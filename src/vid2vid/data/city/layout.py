@@ -75,7 +75,7 @@ class Street:
         ]
         self._phases = rng.uniform(0, 2 * np.pi, 5).tolist()
         self.light = draw_light(rng)
-        self.house = lru_cache(maxsize=256)(self._house)
+        self.house = lru_cache(maxsize=96)(self._house)
         self._crossing = lru_cache(maxsize=16)(lambda index: float(self.rng(20, index).uniform(20, 64)))
 
     def rng(self, stream: int, index: int = 0) -> np.random.Generator:

@@ -45,8 +45,8 @@ class Scene:
         ]
         self._hedge = Ripmap(textures.hedge(street.rng(5), 40.0), 40.0)
         # As many as can be in sight; what the camera has passed falls out.
-        self._plot = lru_cache(maxsize=96)(self._walls_of)
-        self._tree = lru_cache(maxsize=96)(self._wall_of)
+        self._plot = lru_cache(maxsize=44)(self._walls_of)
+        self._tree = lru_cache(maxsize=48)(self._wall_of)
 
     def paint(self, time: float, step: float) -> Canvas:
         """The canvas at ``time`` seconds; ``step``: seconds since the frame before."""

@@ -121,8 +121,8 @@ class Traffic:
         self.street = street
         self._phases = street.rng(2).uniform(-1, 1, 2).tolist()
         # Bounded: what the camera has passed falls out.
-        self._slot = lru_cache(maxsize=1024)(self._fill)
-        self._standing = lru_cache(maxsize=512)(self._stand)
+        self._slot = lru_cache(maxsize=256)(self._fill)
+        self._standing = lru_cache(maxsize=96)(self._stand)
         self._signals = lru_cache(maxsize=16)(self._fill_signals)
         self._leader = lru_cache(maxsize=8)(self._fill_leader)
 
