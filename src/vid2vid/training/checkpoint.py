@@ -29,7 +29,7 @@ def save_checkpoint(run: Path, model: Model, trainer: Trainer, sequence: int, ke
         write_model(model, temporary, parts)
         write_json(temporary / "training.json", progress)
     for old in checkpoint_folders(run)[:-keep]:
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
@@ -39,13 +39,18 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> int:
     Raises:
         UserError: a part is missing, damaged, or belongs to another recipe.
     """
-    progress = read_json(folder / "training.json")
     try:
-        step, frames, sequence = (int(progress[key]) for key in ("step", "frames", "sequence"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{folder}/training.json: damaged; remove this checkpoint to go on from the one before"
-        ) from error
+        return _load(folder, trainer)
+    except UserError as error:
+        what = str(error).rpartition(";")[0]
+        raise UserError(f"{what}; remove {folder} to go on from the checkpoint before it") from error
+
+
+def _load(folder: Path, trainer: Trainer) -> int:
+    progress = read_json(folder / "training.json")
+    step, frames, sequence = (progress.get(key) for key in ("step", "frames", "sequence"))
+    if not (isinstance(step, int) and isinstance(frames, int) and isinstance(sequence, int)):
+        raise UserError(f"{folder / 'training.json'}: damaged; copy it again")
     kept = read_tensors(folder / "generator.safetensors", trainer.renderer.state_dict())
     trainer.result.load_state_dict(kept)
     if trainer.average is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,31 +18,44 @@ from vid2vid.data import Clip
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.trainer import Metrics
 from vid2vid.types import to_picture, to_tensor
-from vid2vid.video import VideoWriter
+from vid2vid.video import VideoWriter, whole_file
+from vid2vid.video.files import writing_failed
 
 SAMPLE_FRAMES = 24
 
 
 class RunLog:
-    """Appends a line of JSON a step; TensorBoard too, where it is installed (extra ``train``)."""
+    """Appends a line of JSON a step; TensorBoard too, where it is installed (extra ``train``).
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written.
+    """
 
     def __init__(self, run: Path, first_step: int) -> None:
-        _drop_from(run / "metrics.jsonl", first_step)
-        self._file = (run / "metrics.jsonl").open("a")
+        self._path = run / "metrics.jsonl"
+        _forget_after(self._path, first_step)
+        try:
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise writing_failed(self._path, error) from error
         self._board: Any = None
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return
-        self._board = SummaryWriter(str(run), purge_step=first_step)
+        self._board = SummaryWriter(str(run), purge_step=first_step + 1)
 
     def write(self, step: int, frames: int, metrics: Metrics) -> None:
-        rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
-        self._file.write(json.dumps({"step": step, "frames": frames, **rounded}) + "\n")
-        self._file.flush()
-        if self._board is not None:
-            for name, value in metrics.items():
-                self._board.add_scalar(name, value, step)
+        # JSON knows no NaN: what is not finite becomes null.
+        rounded = {n: float(f"{v:.6g}") if math.isfinite(v) else None for n, v in metrics.items()}
+        try:
+            self._file.write(json.dumps({"step": step, "frames": frames, **rounded}) + "\n")
+            self._file.flush()
+            if self._board is not None:
+                for name, value in metrics.items():
+                    self._board.add_scalar(name, value, step)
+        except OSError as error:
+            raise writing_failed(self._path, error) from error
 
     def __enter__(self) -> RunLog:
         return self
@@ -48,23 +63,26 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # every line has been flushed, or its failure told
+            self._file.close()
         if self._board is not None:
-            self._board.close()
+            with suppress(OSError):
+                self._board.close()
 
 
-def _drop_from(path: Path, step: int) -> None:
-    """Forgets lines from ``step`` on (and a torn last one): they are about to be run again."""
+def _forget_after(path: Path, step: int) -> None:
+    """Drops the lines of later steps (and a torn last one): they are about to be run again."""
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue
-    path.write_text("".join(line + "\n" for line in kept))
+    with whole_file(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 @torch.no_grad()

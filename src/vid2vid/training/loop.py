@@ -20,7 +20,7 @@ from vid2vid.training.checkpoint import load_checkpoint, save_checkpoint
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.trainer import Metrics, Trainer
 from vid2vid.types import VideoBatch
-from vid2vid.video import make_folder
+from vid2vid.video import whole_file
 from vid2vid.zoo.files import read_json
 from vid2vid.zoo.folder import Model, checkpoint_folders
 
@@ -62,6 +62,10 @@ def train(
     data = _open(dataset, settings, frames)
     run = _Run(out, settings, data, frames or "all", pick_device(device))
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
+        if not (loss := settings.loss).gan + loss.charbonnier + loss.gradient + loss.ssim:
+            raise UserError(
+                f"{recipe}: loss.perceptual alone needs VGG-19 weights in torch's cache; add loss.gan"
+            )
         say("no VGG-19 weights in torch's cache: training without the perceptual loss")
     run.begin(say)
     with RunLog(out, run.trainer.step) as log, _interruptible(say) as interrupted:
@@ -92,7 +96,7 @@ class _Run:
     def begin(self, say: Callable[[str], None]) -> None:
         """From the newest checkpoint, where there is one."""
         if folders := checkpoint_folders(self.out):
-            about = read_json(folders[-1] / "config.json").get("about", {})
+            about = read_json(folders[-1] / "config.json").get("about") or {}
             for key in ("dataset", "frames"):
                 if about.get(key) != (mine := self.model.about[key]):
                     raise UserError(
@@ -100,8 +104,11 @@ class _Run:
                     )
             self.sequence = load_checkpoint(folders[-1], self.trainer)
             say(f"going on from {folders[-1].name}")
-        make_folder(self.out)
-        (self.out / "config.yaml").write_text(self.settings.to_yaml())
+        self.batches = _batches(
+            self.data, self.settings, self.sequence
+        )  # complains before anything is written
+        with whole_file(self.out / "config.yaml") as temporary:
+            temporary.write_text(self.settings.to_yaml(), encoding="utf-8")
 
     def steps(self, interrupted: Callable[[], bool]) -> Iterator[Metrics]:
         """One optimiser step after the other; checkpoints and samples between sequences."""
@@ -109,7 +116,7 @@ class _Run:
         saved = sampled = trainer.step
         if trainer.step >= train.steps:
             return
-        for batch in _batches(self.data, self.settings, self.sequence):
+        for batch in self.batches:
             for metrics in trainer.train_sequence(batch, trainer.given_frames(self.sequence)):
                 yield metrics
                 if trainer.step >= train.steps:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vid2vid.conditions import ConditionSchema
@@ -147,15 +148,16 @@ class Trainer:
         total = generator
         self.optimiser.zero_grad(set_to_none=True)
         # One graph serves both sides: each backward reaches only its own parameters.
-        if self.judge_optimiser is not None and losses.discriminator:
+        if self.judge_optimiser is not None:
             _set_rate(self.judge_optimiser, train.discriminator_lr * rate)
             self.judge_optimiser.zero_grad(set_to_none=True)
+        if losses.discriminator:
             discriminator = torch.stack(list(losses.discriminator.values())).sum()
             total = total + discriminator
             discriminator.backward(inputs=self.judges, retain_graph=True)
+        generator.backward(inputs=list(self.renderer.parameters()))
         self.step += 1
-        if torch.isfinite(total):
-            generator.backward(inputs=list(self.renderer.parameters()))
+        if torch.isfinite(total) and self._gradients_are_finite():
             self.optimiser.step()
             if self.judge_optimiser is not None and losses.discriminator:
                 self.judge_optimiser.step()
@@ -171,10 +173,15 @@ class Trainer:
             for name, value in terms.items()
         }
 
+    def _gradients_are_finite(self) -> bool:
+        """A finite loss may still have a gradient that is not, which would spoil the weights for good."""
+        weights = [*self.renderer.parameters(), *self.judges]
+        return bool(get_total_norm([w.grad for w in weights if w.grad is not None]).isfinite())
+
     def _skip(self, terms: dict[str, Tensor]) -> None:
         self.skipped += 1
         if self.skipped >= PATIENCE:
-            name = next((name for name, value in terms.items() if not torch.isfinite(value)), "their sum")
+            name = next((name for name, value in terms.items() if not torch.isfinite(value)), "a gradient")
             raise Diverged(
                 f"losses not finite for {PATIENCE} steps in a row at step {self.step}, first {name}; "
                 "lower train.lr and resume from the last checkpoint"
