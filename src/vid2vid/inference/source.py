@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +18,14 @@ from vid2vid.data.dataset import parse_part
 from vid2vid.data.layout import VIDEOS
 from vid2vid.errors import UserError
 from vid2vid.types import FrameSource, Size, to_tensor
-from vid2vid.video import open_frames, read_picture, resize_picture
-from vid2vid.video.pictures import PictureFolder, natural_key, recorded_rate
+from vid2vid.video import (
+    PictureFolder,
+    list_pictures,
+    open_frames,
+    read_picture,
+    recorded_rate,
+    resize_picture,
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,12 @@ class ConditionSource:
         size: (width, height) to resize to; None keeps the size.
         frames: a part, such as ``55:71``.
 
+    Attributes:
+        size: (width, height) of what it gives.
+
     Raises:
-        UserError: nothing there, or a condition of another kind.
+        UserError: nothing there, or a condition of another kind; later, where a picture is damaged or has
+            another size than the first.
     """
 
     def __init__(
@@ -59,7 +70,11 @@ class ConditionSource:
     ) -> None:
         self.schema = schema
         self.path = _find(path, schema)
-        self.size = size
+        if schema.kind == "image" and schema.channels != 3:
+            raise UserError(
+                f"{self.path}: pictures have 3 channels, not {schema.channels} as the model wants; "
+                "call vid2vid.stream with tensors"
+            )
         if schema.kind == "labels" and self.path.is_file():
             raise UserError(
                 f"{self.path}: the model wants label maps, and video compression mixes labels up; "
@@ -69,9 +84,15 @@ class ConditionSource:
         if schema.kind == "labels":
             self._files = _label_files(self.path)
             self._count = len(self._files)
+            height, width = read_picture(self._files[0], mode="labels").shape
+            self._native: Size = (width, height)
         else:
             self._source: FrameSource = open_frames(self.path)
+            self._files = self._source.files if isinstance(self._source, PictureFolder) else []
             self._count = len(self._source)
+            self._native = self._source.info.size
+        _refuse_namesakes(self._files)
+        self.size = size or self._native
         self.picks = range(self._count)[parse_part(frames)]
         if not self.picks:
             raise UserError(f"{self.path}: no frames {frames or ''} among its {self._count}; choose others")
@@ -88,23 +109,28 @@ class ConditionSource:
         return self._read_labels() if self.schema.kind == "labels" else self._read_images()
 
     def _read_images(self) -> Iterator[Described]:
-        files = self._source.files if isinstance(self._source, PictureFolder) else None
         for t in self.picks:
             frame = self._source[t]
-            image = frame.image if self.size is None else resize_picture(frame.image, self.size)
-            if files is not None:
-                yield Described(files[t].stem, None, image=image)
-            else:
-                yield Described(None, frame.time, image=image)
+            name, time = (self._files[t].stem, None) if self._files else (None, frame.time)
+            yield Described(name, time, image=resize_picture(frame.image, self.size))
 
     def _read_labels(self) -> Iterator[Described]:
         maps, again = tee(self._label_maps())
         for number, (labels, instances) in enumerate(zip(maps, self._instance_maps(again), strict=True)):
-            if self.size is not None:
-                labels = resize_picture(labels, self.size, labels=True)
-                instances = None if instances is None else resize_picture(instances, self.size, labels=True)
-            ids = None if instances is None else instances.astype(np.int64)
-            yield Described(self._files[self.picks[number]].stem, None, labels.astype(np.int64), ids)
+            labels = resize_picture(labels, self.size, labels=True).astype(np.int64)
+            if instances is not None:
+                instances = resize_picture(instances, self.size, labels=True).astype(np.int64)
+            yield Described(self._files[self.picks[number]].stem, None, labels, instances)
+
+    def _ids(self, file: Path) -> np.ndarray:
+        """A label or instance map as stored, of the size of all others."""
+        ids = read_picture(file, mode="labels")
+        if ids.shape[::-1] != self._native:
+            (width, height), first = self._native, self._files[0].name
+            raise UserError(
+                f"{file}: {ids.shape[1]}x{ids.shape[0]}, but {first} is {width}x{height}; give all one size"
+            )
+        return ids
 
     def _label_maps(self) -> Iterator[np.ndarray]:
         """Class indices, 16 bits, at the size of the files."""
@@ -112,7 +138,7 @@ class ConditionSource:
         assert labels is not None
         for t in self.picks:
             try:
-                yield labels.indices(read_picture(self._files[t], mode="labels")).astype(np.uint16)
+                yield labels.indices(self._ids(self._files[t])).astype(np.uint16)
             except ValueError as error:
                 raise UserError(f"{self._files[t]}: {error}; the model knows only its own classes") from None
 
@@ -127,7 +153,7 @@ class ConditionSource:
                 stem = self._files[t].stem
                 if stem not in names:
                     raise UserError(f"{self._instances}: no picture named {stem}; every label map needs one")
-                yield read_picture(names[stem], mode="labels")
+                yield self._ids(names[stem])
         else:
             yield from track_components((labels.ids(item) for item in maps), labels)
 
@@ -155,9 +181,14 @@ def _beside(path: Path, name: str) -> Path | None:
 
 
 def _label_files(folder: Path) -> list[Path]:
-    files = sorted((file for file in folder.iterdir() if file.suffix.lower() == ".png"), key=natural_key)
+    files = list_pictures(folder)
     if not files:
-        raise UserError(
-            f"{folder}: no PNG label maps here, and this model wants label maps; give their folder"
-        )
+        raise UserError(f"{folder}: no label maps here, and this model wants label maps; give their folder")
     return files
+
+
+def _refuse_namesakes(files: list[Path]) -> None:
+    """Frames are named like their conditions, so no two of these may share a name."""
+    for name, times in Counter(file.stem for file in files).most_common(1):
+        if times > 1:
+            raise UserError(f"{files[0].parent}: {times} pictures are named {name}; keep one of them")

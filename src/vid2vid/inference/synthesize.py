@@ -18,6 +18,9 @@ from vid2vid.video import open_writer, read_picture, resize_picture
 from vid2vid.video.writer import PictureWriter
 from vid2vid.zoo import Model, load_model
 
+LARGEST = 16384
+"""Pixels a side of a frame; a larger size is a slip of the finger."""
+
 
 def synthesize(
     model: Model | Path | str,
@@ -60,12 +63,16 @@ def synthesize(
     renderer.renderer.to(where).eval()
     torch.manual_seed(seed)
     wanted = None if native else (size or renderer.size)
+    if wanted is not None and not 1 <= min(wanted) <= max(wanted) <= LARGEST:
+        raise UserError(
+            f"size {wanted[0]}x{wanted[1]}: frames have 1 to {LARGEST} pixels a side; choose another"
+        )
     source = ConditionSource(Path(conditions), renderer.schema, wanted, frames)
     if len(first_frames) > len(source):
         raise UserError(
             f"{conditions}: {len(source)} conditions for {len(first_frames)} first frames; give fewer"
         )
-    given = _read_first_frames(first_frames, source, where)
+    given = [_read_first_frame(path, source.size, where) for path in first_frames]
     described: list[Described] = []
 
     def encoded() -> Iterator[Tensor]:
@@ -77,20 +84,14 @@ def synthesize(
         for done, frame in enumerate(stream(renderer, encoded(), given), start=1):
             picture = to_picture(frame[0])
             if isinstance(writer, PictureWriter):
-                writer.write(picture, name=described[0].name)
+                # The suffix is given too, or a condition "a.jpg.png" would become a lossy a.jpg.
+                name = described[0].name
+                writer.write(picture, name=name and f"{name}{writer.suffix}")
             else:
                 writer.write(picture, described[0].time)
             progress(done, len(source))
     return len(source)
 
 
-def _read_first_frames(
-    paths: Sequence[Path | str], source: ConditionSource, where: torch.device
-) -> list[Tensor]:
-    if not paths:
-        return []
-    first = next(iter(source))
-    shape = first.image if first.labels is None else first.labels
-    assert shape is not None
-    height, width = shape.shape[:2]
-    return [to_tensor(resize_picture(read_picture(path), (width, height)))[None].to(where) for path in paths]
+def _read_first_frame(path: Path | str, size: Size, where: torch.device) -> Tensor:
+    return to_tensor(resize_picture(read_picture(path), size))[None].to(where)
