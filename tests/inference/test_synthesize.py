@@ -17,7 +17,7 @@ from tiny import CLASSES, LABELS, PICTURES, build, full_disk, hidden_or_partial,
 from vid2vid.conditions import ConditionSchema
 from vid2vid.errors import UserError
 from vid2vid.inference import ConditionSource, stream, synthesize
-from vid2vid.types import to_picture
+from vid2vid.types import to_picture, to_tensor
 from vid2vid.video import VideoWriter, open_frames, read_picture, write_picture
 from vid2vid.zoo import Model, save_model
 
@@ -47,6 +47,10 @@ def render(model: Model, conditions: Path, out: Path, **options: Any) -> list[np
     return [frame.image for frame in source]
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
     return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -64,15 +68,8 @@ def refused(model: Any, conditions: Path, out: Path, **options: Any) -> str:
 
 def test_one_frame_for_each_condition_named_like_it(clip: Path, tmp_path: Path) -> None:
     reports: list[tuple[int, int | None]] = []
-    frames = render(
-        build(),
-        clip,
-        tmp_path / "out",
-        progress=lambda done, total=None, note="": reports.append((done, total)),
-    )
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        f"{t:04d}.png" for t in range(FRAMES)
-    ]
+    frames = render(build(), clip, tmp_path / "out", progress=lambda *report: reports.append(report))
+    assert names(tmp_path / "out") == [f"{t:04d}.png" for t in range(FRAMES)]
     assert [frame.shape for frame in frames] == [(32, 32, 3)] * FRAMES
     assert reports == [(t + 1, FRAMES) for t in range(FRAMES)]
 
@@ -114,9 +111,7 @@ def test_given_frames_come_out_as_they_are(given: int, history: int, clip: Path,
 
 def test_every_shade_survives_the_way_through() -> None:
     shades = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
-    (frame,) = stream(
-        build(), [torch.zeros(1, 4, 16, 16)], [torch.from_numpy(shades).permute(2, 0, 1)[None] / 127.5 - 1]
-    )
+    (frame,) = stream(build(), [torch.zeros(1, 4, 16, 16)], [to_tensor(shades)[None]])
     assert np.array_equal(to_picture(frame[0]), shades)
 
 
@@ -130,7 +125,7 @@ def test_a_part_keeps_its_names(clip: Path, tmp_path: Path) -> None:
     frames = render(
         build(), clip, tmp_path / "out", frames="2:5", first_frames=[clip / "frames" / "0002.png"]
     )
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0002.png", "0003.png", "0004.png"]
+    assert names(tmp_path / "out") == ["0002.png", "0003.png", "0004.png"]
     assert np.array_equal(frames[0], scene(2)[0])
 
 
@@ -154,16 +149,14 @@ def test_sizes(clip: Path, tmp_path: Path) -> None:
 def test_pictures_as_conditions_from_a_folder(clip: Path, tmp_path: Path) -> None:
     model = build(PICTURES)
     frames = render(model, clip, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "0000.png"
+    assert names(tmp_path / "out")[0] == "0000.png"
     assert same(frames, render(model, clip / "densepose", tmp_path / "again"))
 
 
 def test_pictures_as_conditions_from_a_video_keep_its_rate(clip: Path, tmp_path: Path) -> None:
     model = build(ConditionSchema("image", "edges"))
     frames = render(model, clip, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        f"{t:06d}.png" for t in range(FRAMES)
-    ]
+    assert names(tmp_path / "out") == [f"{t:06d}.png" for t in range(FRAMES)]
     assert same(frames, render(model, clip / "edges.mp4", tmp_path / "again"))
     render(model, clip, tmp_path / "out.mp4", frames="2:6")
     video = open_frames(tmp_path / "out.mp4")

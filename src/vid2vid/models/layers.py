@@ -71,7 +71,8 @@ def head(width: int, channels: int, kernel: int = 7) -> nn.Conv2d:
 def initialise(network: nn.Module, std: float = 0.02) -> None:
     """Convolution weights N(0, ``std``), biases zero, as in the paper."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        # Without memory (device "meta") there is nothing to fill, and torch takes seconds to find that out.
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not module.weight.is_meta:
             nn.init.normal_(module.weight, 0.0, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

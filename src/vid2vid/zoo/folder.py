@@ -100,7 +100,9 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
     with torch.device("meta"):
         model = _from_config(read_json(where), where)
     tensors = read_tensors(folder / "generator.safetensors", model.renderer.state_dict())
-    model.renderer.to_empty(device=device).load_state_dict(tensors)
+    # Copies, because what was read may still be the file itself, mapped into memory.
+    copies = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
+    model.renderer.load_state_dict(copies, assign=True)
     model.renderer.eval().requires_grad_(False)
     return model
 
