@@ -29,7 +29,13 @@ STEPS = 15  # of six sequences: three steps each where the first frame is self-m
 SETTINGS = (
     *("data.size=[32, 32]", "data.sequence=6", "data.flip=0.5", "data.jitter=0.1", "data.workers=0"),
     *("model.width=4", "model.downs=2", "model.blocks=2", "discriminator.width=4", "discriminator.layers=2"),
-    *("discriminator.scales=1", "discriminator.spectral=true", "loss.perceptual=0", "train.chunk=2", "train.backprop=2"),
+    *(
+        "discriminator.scales=1",
+        "discriminator.spectral=true",
+        "loss.perceptual=0",
+        "train.chunk=2",
+        "train.backprop=2",
+    ),
     *("train.self_made_first=0.5", "train.ema=0.9", f"train.steps={STEPS}", "train.decay_from=0.5"),
     *("train.checkpoint_every=4", "train.sample_every=6", "train.keep=2", "train.seed=3"),
 )
