@@ -18,6 +18,7 @@ import torch
 
 from tiny import CLASSES, full_disk, hidden_or_partial, scene, write_clip
 from vid2vid.config import load_recipe
+from vid2vid.data import Dataset, sequences
 from vid2vid.errors import Diverged, UserError
 from vid2vid.training import train
 from vid2vid.video import open_frames, write_picture
@@ -325,3 +326,15 @@ def test_other_kinds_of_run(overrides: tuple[str, ...], dataset: Path, tmp_path:
     assert load_model(tmp_path / "run").about["steps"] == 3
     (sample,) = (tmp_path / "run" / "samples").iterdir()
     assert len(open_frames(sample)) == 8
+
+
+def test_ctrl_c_is_kept_from_the_readers(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal sends it to all processes; the server that starts the readers is busy importing at first."""
+    seen: list[object] = []
+    monkeypatch.setattr(
+        "multiprocessing.forkserver.ensure_running", lambda: seen.append(signal.getsignal(signal.SIGINT))
+    )
+    before = signal.getsignal(signal.SIGINT)
+    sequences(Dataset.open(dataset), 3, workers=1)
+    assert seen == [signal.SIG_IGN]
+    assert signal.getsignal(signal.SIGINT) is before

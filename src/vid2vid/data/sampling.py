@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, count
@@ -160,8 +162,12 @@ def sequences(
     # A forked copy of this process would hang in OpenCV, whose threads do not survive a fork.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    if method == "forkserver":
+    if workers and method == "forkserver":
+        from multiprocessing import forkserver
+
         context.set_forkserver_preload([__name__])
+        with _without_ctrl_c():  # which would end the server in its imports, with two tracebacks
+            forkserver.ensure_running()
     loader = DataLoader(
         _Batches(dataset.clips, plan, batch),
         batch_size=None,
@@ -172,6 +178,19 @@ def sequences(
         worker_init_fn=_start_worker,
     )
     return _unwrapped(loader)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C: it is for this one, which ends the others."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may ask for that
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _unwrapped(loader: DataLoader[VideoBatch | UserError]) -> Iterator[VideoBatch]:
