@@ -70,6 +70,8 @@ class ModelConfig:
     """Size of the first and last convolutions."""
     upsampling: Literal["transposed", "resize"] = "transposed"
     """Transposed convolutions as published, or resizing before a convolution: no checkerboards."""
+    skips: bool = False
+    """Connect encoders and decoders at every size: finer detail from little training; not in the paper."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vid2vid.flow.warp import warp
-from vid2vid.models.layers import Upsampling, decoder, encoder, head
+from vid2vid.models.layers import Decoder, Encoder, Upsampling, head
 from vid2vid.types import GeneratorOutput
 
 FLOW_SCALE = 20.0
@@ -42,6 +42,7 @@ class Generator(nn.Module):
         foreground: give foreground classes a network of their own that sees only the conditions.
         kernel: size of the first and last convolutions (7 in the paper); odd.
         upsampling: see ``layers.Upsampling``.
+        skips: add the encoders' features to the decoders' at every size; see ``layers.Decoder``.
     """
 
     def __init__(
@@ -56,28 +57,29 @@ class Generator(nn.Module):
         foreground: bool = True,
         kernel: int = 7,
         upsampling: Upsampling = "transposed",
+        skips: bool = False,
     ) -> None:
         super().__init__()
         late = blocks // 2
         conditions = condition_channels * (history + 1)
-        self.encode_conditions = encoder(conditions, width, downs, blocks - late, kernel)
-        self.decode_image = decoder(width, downs, late, upsampling)
+        self.encode_conditions = Encoder(conditions, width, downs, blocks - late, kernel)
+        self.decode_image = Decoder(width, downs, late, upsampling, skips)
         self.image_head = head(width, 3, kernel)
 
         self.has_history = history > 0
         if self.has_history:
-            self.encode_frames = encoder(3 * history, width, downs, blocks - late, kernel)
+            self.encode_frames = Encoder(3 * history, width, downs, blocks - late, kernel)
 
         self.has_flow = self.has_history and use_flow
         if self.has_flow:
-            self.decode_flow = decoder(width, downs, late, upsampling)
+            self.decode_flow = Decoder(width, downs, late, upsampling, skips)
             self.flow_mask_head = head(width, 3, kernel)
 
         self.has_foreground = foreground
         if foreground:
             slim = width // 2 if downs > 2 else width
-            self.encode_foreground = encoder(conditions, slim, downs, 0, kernel)
-            self.decode_foreground = decoder(slim, downs, blocks, upsampling)
+            self.encode_foreground = Encoder(conditions, slim, downs, 0, kernel)
+            self.decode_foreground = Decoder(slim, downs, blocks, upsampling, skips)
             self.foreground_head = head(slim, 3, kernel)
 
     def forward(
@@ -94,7 +96,8 @@ class Generator(nn.Module):
         features = self.encode_conditions(conditions)
         if self.has_history and not first:
             # Without a past the sum gains exactly zero: what normalisation makes of a constant picture.
-            features = features + self.encode_frames(frames)
+            past = self.encode_frames(frames)
+            features = [one + other for one, other in zip(features, past, strict=True)]
 
         image_features = self.decode_image(features)
         raw = torch.tanh(self.image_head(image_features))

@@ -50,17 +50,48 @@ def residual_blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
-def encoder(channels_in: int, width: int, downs: int, blocks: int, kernel: int = 7) -> nn.Sequential:
+class Encoder(nn.Module):
     """Stem to ``width`` channels, ``downs`` halvings that double the width, then residual blocks."""
-    stem = conv_block(channels_in, width, kernel)
-    halvings = [conv_block(width * 2**i, width * 2 ** (i + 1), 3, stride=2) for i in range(downs)]
-    return nn.Sequential(stem, *halvings, residual_blocks(width * 2**downs, blocks))
+
+    def __init__(self, channels_in: int, width: int, downs: int, blocks: int, kernel: int = 7) -> None:
+        super().__init__()
+        self.stem = conv_block(channels_in, width, kernel)
+        self.halvings = nn.ModuleList(
+            conv_block(width * 2**i, width * 2 ** (i + 1), 3, stride=2) for i in range(downs)
+        )
+        self.blocks = residual_blocks(width * 2**downs, blocks)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features at every size, largest first: (B, width * 2**i, H / 2**i, W / 2**i), i = 0 ... downs."""
+        features = [self.stem(x)]
+        for halving in self.halvings:
+            features.append(halving(features[-1]))
+        features[-1] = self.blocks(features[-1])
+        return features
 
 
-def decoder(width: int, downs: int, blocks: int, upsampling: Upsampling) -> nn.Sequential:
-    """Residual blocks, then ``downs`` doublings back to ``width`` channels: the mirror of ``encoder``."""
-    doublings = [up_block(width * 2 ** (i + 1), width * 2**i, upsampling) for i in reversed(range(downs))]
-    return nn.Sequential(residual_blocks(width * 2**downs, blocks), *doublings)
+class Decoder(nn.Module):
+    """Residual blocks, then ``downs`` doublings back to ``width`` channels: the mirror of ``Encoder``.
+
+    With ``skips`` the encoder's features are added at every size, so that what lies in the input need not
+    pass the narrowest place. The published networks have none.
+    """
+
+    def __init__(self, width: int, downs: int, blocks: int, upsampling: Upsampling, skips: bool) -> None:
+        super().__init__()
+        self.skips = skips
+        self.blocks = residual_blocks(width * 2**downs, blocks)
+        self.doublings = nn.ModuleList(
+            up_block(width * 2 ** (i + 1), width * 2**i, upsampling) for i in reversed(range(downs))
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Features of an encoder, or sums of them, to (B, width, H, W)."""
+        *larger, x = features
+        x = self.blocks(x)
+        for doubling, skip in zip(self.doublings, reversed(larger), strict=True):
+            x = doubling(x) + skip if self.skips else doubling(x)
+        return x
 
 
 def head(width: int, channels: int, kernel: int = 7) -> nn.Conv2d:
