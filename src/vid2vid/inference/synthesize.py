@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +15,7 @@ from vid2vid.inference.source import ConditionSource, Described
 from vid2vid.inference.stream import stream
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size, to_picture, to_tensor
-from vid2vid.video import open_writer, read_picture, resize_picture
-from vid2vid.video.writer import PictureWriter
+from vid2vid.video import PictureWriter, VideoWriter, open_writer, read_picture, resize_picture
 from vid2vid.zoo import Model, load_model
 
 LARGEST = 16384
@@ -62,11 +62,7 @@ def synthesize(
     renderer = model if isinstance(model, Model) else load_model(model, where)
     renderer.renderer.to(where).eval()
     torch.manual_seed(seed)
-    wanted = None if native else (size or renderer.size)
-    if wanted is not None and not 1 <= min(wanted) <= max(wanted) <= LARGEST:
-        raise UserError(
-            f"size {wanted[0]}x{wanted[1]}: frames have 1 to {LARGEST} pixels a side; choose another"
-        )
+    wanted = None if native else _checked(size or renderer.size)
     source = ConditionSource(Path(conditions), renderer.schema, wanted, frames)
     if len(first_frames) > len(source):
         raise UserError(
@@ -82,15 +78,23 @@ def synthesize(
 
     with open_writer(out, source.rate or renderer.rate, audio_from=audio_from) as writer:
         for done, frame in enumerate(stream(renderer, encoded(), given), start=1):
-            picture = to_picture(frame[0])
-            if isinstance(writer, PictureWriter):
-                # The suffix is given too, or a condition "a.jpg.png" would become a lossy a.jpg.
-                name = described[0].name
-                writer.write(picture, name=name and f"{name}{writer.suffix}")
-            else:
-                writer.write(picture, described[0].time)
+            _write(writer, to_picture(frame[0]), described[0])
             progress(done, len(source))
     return len(source)
+
+
+def _checked(size: Size) -> Size:
+    if not 1 <= min(size) <= max(size) <= LARGEST:
+        raise UserError(f"size {size[0]}x{size[1]}: frames have 1 to {LARGEST} pixels a side; choose another")
+    return size
+
+
+def _write(writer: VideoWriter | PictureWriter, picture: np.ndarray, condition: Described) -> None:
+    if isinstance(writer, PictureWriter):
+        # The suffix is given too, or a condition "a.jpg.png" would become a lossy a.jpg.
+        writer.write(picture, name=condition.name and f"{condition.name}{writer.suffix}")
+    else:
+        writer.write(picture, condition.time)
 
 
 def _read_first_frame(path: Path | str, size: Size, where: torch.device) -> Tensor:
