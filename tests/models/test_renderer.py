@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tiny import LABELS, PICTURES, build, label_conditions, pictures
 from vid2vid.models.generator import Generator
-from vid2vid.models.layers import encoder
+from vid2vid.models.layers import Decoder, Encoder
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import GeneratorOutput, RecurrentState
 
@@ -77,13 +77,15 @@ def test_equation_4_and_the_blend() -> None:
     assert (output.mask - output.mask.mean()).abs().max() > 1e-4, "the test needs a mask that says something"
 
 
-def test_the_history_of_nothing_counts_as_nothing() -> None:
+@pytest.mark.parametrize("skips", [False, True])
+def test_the_history_of_nothing_counts_as_nothing(skips: bool) -> None:
     """The self-made first frame leaves the frame encoder out: zero is what normalisation makes of zeros.
 
     In doubles, for every normalisation blows rounding errors up by 1 / sqrt(1e-5).
     """
     torch.manual_seed(0)
-    generator = Generator(4, history=2, width=4, downs=2, blocks=2, foreground=False).double()
+    settings = {"history": 2, "width": 4, "downs": 2, "blocks": 2, "foreground": False}
+    generator = Generator(4, **settings, skips=skips).double()  # type: ignore[arg-type]
     conditions, zeros = torch.rand(1, 12, 32, 32).double(), torch.zeros(1, 6, 32, 32).double()
     with torch.no_grad():
         first, features = generator(conditions, zeros, None, first=True)
@@ -208,7 +210,9 @@ def test_where_little_is_known_the_oldest_stands_in() -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (30, 21)])
-@pytest.mark.parametrize("changes", [{}, {"history": 0}, {"history": 1}, {"upsampling": "resize"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"history": 0}, {"history": 1}, {"upsampling": "resize"}, {"skips": True}]
+)
 def test_neither_state_nor_inputs_are_changed(size: tuple[int, int], changes: dict[str, Any]) -> None:
     network = renderer(**changes)
     conditions, first = label_conditions(3, size), pictures(2, size)
@@ -236,8 +240,9 @@ def test_training_and_evaluation_mode_are_the_same_network() -> None:
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
-def test_gradients_reach_every_weight(upsampling: str) -> None:
-    network = renderer(upsampling=upsampling)
+@pytest.mark.parametrize("skips", [False, True])
+def test_gradients_reach_every_weight(upsampling: str, skips: bool) -> None:
+    network = renderer(upsampling=upsampling, skips=skips)
     conditions = label_conditions(3)
     output, state = network.step(conditions[0], network.init_state(conditions[0]))
     for condition in conditions[1:]:
@@ -257,14 +262,32 @@ def test_upsampling_by_resizing_has_no_checkerboard() -> None:
         generator = Generator(
             1, history=0, width=4, downs=1, blocks=0, foreground=False, upsampling=upsampling
         )
-        up = generator.decode_image[1][:-2]  # without normalisation and ReLU
+        up = generator.decode_image.doublings[0][:-2]  # without normalisation and ReLU
         inside = up(torch.ones(1, 8, 8, 8))[..., 4:-4, 4:-4]
         spread = float((inside.amax(dim=(2, 3)) - inside.amin(dim=(2, 3))).max())
         assert (spread < 1e-5) == constant, upsampling
 
 
-def test_encoder_halves_and_doubles() -> None:
-    assert encoder(5, 4, 3, 1)(torch.rand(2, 5, 32, 48)).shape == (2, 32, 4, 6)
+def test_encoders_halve_and_double_and_decoders_go_back() -> None:
+    features = Encoder(5, 4, 3, 1)(torch.rand(2, 5, 32, 48))
+    shapes = [tuple(feature.shape) for feature in features]
+    assert shapes == [(2, 4, 32, 48), (2, 8, 16, 24), (2, 16, 8, 12), (2, 32, 4, 6)]
+    for skips in (False, True):
+        assert Decoder(4, 3, 1, "resize", skips)(features).shape == (2, 4, 32, 48)
+
+
+@torch.no_grad()
+def test_skips_let_fine_detail_past_the_narrowest_place() -> None:
+    """Two inputs that differ in one pixel only: with skips the decoder's features differ most there."""
+    one = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    other = one.clone()
+    other[..., 9, 17] += 1
+    for skips in (False, True):
+        torch.manual_seed(0)
+        encoder, decoder = Encoder(3, 4, 3, 1), Decoder(4, 3, 1, "resize", skips)
+        difference = (decoder(encoder(one)) - decoder(encoder(other))).abs().sum(1)[0]
+        place = divmod(int(difference.argmax()), 32)
+        assert (max(abs(place[0] - 9), abs(place[1] - 17)) <= 3) == skips, skips
 
 
 def test_weights_begin_as_published() -> None:
