@@ -62,13 +62,13 @@ class Generator(nn.Module):
         super().__init__()
         late = blocks // 2
         conditions = condition_channels * (history + 1)
-        self.encode_conditions = Encoder(conditions, width, downs, blocks - late, kernel)
+        self.encode_conditions = Encoder(conditions, width, downs, blocks - late, kernel, skips)
         self.decode_image = Decoder(width, downs, late, upsampling, skips)
         self.image_head = head(width, 3, kernel)
 
         self.has_history = history > 0
         if self.has_history:
-            self.encode_frames = Encoder(3 * history, width, downs, blocks - late, kernel)
+            self.encode_frames = Encoder(3 * history, width, downs, blocks - late, kernel, skips)
 
         self.has_flow = self.has_history and use_flow
         if self.has_flow:
@@ -78,7 +78,7 @@ class Generator(nn.Module):
         self.has_foreground = foreground
         if foreground:
             slim = width // 2 if downs > 2 else width
-            self.encode_foreground = Encoder(conditions, slim, downs, 0, kernel)
+            self.encode_foreground = Encoder(conditions, slim, downs, 0, kernel, skips)
             self.decode_foreground = Decoder(slim, downs, blocks, upsampling, skips)
             self.foreground_head = head(slim, 3, kernel)
 

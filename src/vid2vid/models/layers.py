@@ -53,8 +53,11 @@ def residual_blocks(channels: int, count: int) -> nn.Sequential:
 class Encoder(nn.Module):
     """Stem to ``width`` channels, ``downs`` halvings that double the width, then residual blocks."""
 
-    def __init__(self, channels_in: int, width: int, downs: int, blocks: int, kernel: int = 7) -> None:
+    def __init__(
+        self, channels_in: int, width: int, downs: int, blocks: int, kernel: int = 7, skips: bool = False
+    ) -> None:
         super().__init__()
+        self.skips = skips
         self.stem = conv_block(channels_in, width, kernel)
         self.halvings = nn.ModuleList(
             conv_block(width * 2**i, width * 2 ** (i + 1), 3, stride=2) for i in range(downs)
@@ -62,10 +65,12 @@ class Encoder(nn.Module):
         self.blocks = residual_blocks(width * 2**downs, blocks)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Features at every size, largest first: (B, width * 2**i, H / 2**i, W / 2**i), i = 0 ... downs."""
+        """Features (B, width * 2**i, H / 2**i, W / 2**i): of i = 0 ... downs with ``skips``, else the last."""
         features = [self.stem(x)]
         for halving in self.halvings:
             features.append(halving(features[-1]))
+            if not self.skips:
+                del features[0]  # the largest of all, and nobody will look at it
         features[-1] = self.blocks(features[-1])
         return features
 
@@ -89,8 +94,8 @@ class Decoder(nn.Module):
         """Features of an encoder, or sums of them, to (B, width, H, W)."""
         *larger, x = features
         x = self.blocks(x)
-        for doubling, skip in zip(self.doublings, reversed(larger), strict=True):
-            x = doubling(x) + skip if self.skips else doubling(x)
+        for doubling in self.doublings:
+            x = doubling(x) + larger.pop() if self.skips else doubling(x)
         return x
 
 
