@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         self.blocks = residual_blocks(width * 2**downs, blocks)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Features (B, width * 2**i, H / 2**i, W / 2**i): of i = 0 ... downs with ``skips``, else the last."""
+        """Features (B, width * 2**i, H / 2**i, W / 2**i): i = 0 ... downs with ``skips``, else the last."""
         features = [self.stem(x)]
         for halving in self.halvings:
             features.append(halving(features[-1]))
