@@ -17,7 +17,7 @@ def pick_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # "meta" exists everywhere, and can do nothing
     except (RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"device {name}: not to be had here ({reason}); try --device auto") from error
