@@ -109,7 +109,7 @@ def test_training_steps_and_streaming_give_equal_frames(
 
 
 def test_the_last_frames_carry_over_detached(monkeypatch: pytest.MonkeyPatch) -> None:
-    for chunk, backprop in ((1, 1), (2, 1), (2, 2), (4, 2)):
+    for chunk, backprop in ((1, 1), (2, 2), (4, 2)):
         trained = trainer(f"train.chunk={chunk}", f"train.backprop={backprop}", "data.sequence=8")
         _, frames, states = spied(trained, monkeypatch)
         steps = list(trained.train_sequence(video(8), 0))
@@ -177,7 +177,7 @@ def test_a_short_training_lowers_the_loss_of_a_fixed_batch() -> None:
     trained = trainer("train.lr=2e-3", "loss.gan=0", "loss.video_gan=0")
     batch = video(6)
     totals = []
-    for _ in range(12):
+    for _ in range(8):
         steps = list(trained.train_sequence(batch, 0))
         totals.append(sum(sum(v for k, v in step.items() if k.startswith("generator/")) for step in steps))
     assert totals[-1] < 0.8 * totals[0]
@@ -279,10 +279,11 @@ def test_ten_such_steps_in_a_row_are_the_end(how: str, named: str, monkeypatch: 
 
 def test_a_good_step_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = trainer("train.chunk=1", "train.backprop=1")
-    fail_at(set(range(1, 100)) - {PATIENCE, 2 * PATIENCE}, trained, monkeypatch)
+    monkeypatch.setattr("vid2vid.training.trainer.PATIENCE", 3)
+    fail_at(set(range(1, 100)) - {3, 6}, trained, monkeypatch)
     with pytest.raises(Diverged):
         endlessly(trained)
-    assert trained.step == 3 * PATIENCE
+    assert trained.step == 9
 
 
 TRAININGS = st.builds(TrainConfig, steps=st.integers(1, 10**6), decay_from=st.floats(0, 1))
