@@ -12,6 +12,7 @@ from vid2vid.video import list_pictures, natural_key
 
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".ogv"})
 
+
 @dataclass(frozen=True)
 class Strip:
     """The pictures of one kind of one clip.

@@ -56,7 +56,8 @@ def evaluate(
         frames: a slice "START:STOP[:STEP]" of the real clip; default: all, or those the fakes hold.
         flow: estimator of the optical flow, as for `vid2vid.flow.open_estimator`.
         controls: add rows that need no system at all: the last given real frame (or else the first) copied,
-            scored from the next one on, and each fake blurred. A coherence figure that a control beats means little.
+            scored from the next one on, and each fake blurred. A coherence figure that a control beats means
+            little.
         given: number of leading frames that were handed to the systems rather than made by them: they are
             shown but not scored. The step from the last given frame to the first made one is scored.
         window: frames per window of the drift figures.
