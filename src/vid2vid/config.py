@@ -108,7 +108,8 @@ class LossWeights:
     mask: float = 1.0
     """Pull of the mask towards the warp where the flow is confident; where first frames are self-made."""
     charbonnier: float = 0.0
-    gradient: float = 0.0
+    contrast: float = 0.0
+    """As much fine detail as there should be, wherever it lies: pixel distances alone end in a blur."""
     ssim: float = 0.0
 
 
@@ -312,7 +313,7 @@ def _faults(recipe: Recipe) -> Iterator[str]:
     """Values that are of the right type and still make no sense."""
     data, train, judges = recipe.data, recipe.train, recipe.discriminator
     weights = dataclasses.asdict(recipe.loss)
-    pictures = ("gan", "perceptual", "charbonnier", "gradient", "ssim")
+    pictures = ("gan", "perceptual", "charbonnier", "ssim")
     demands = [
         (16 <= min(data.size) <= max(data.size) <= 16384, "data.size: 16 to 16384 pixels a side"),
         (data.sequence > 0 and data.batch > 0, "data.sequence and data.batch must be positive"),

@@ -17,7 +17,7 @@ from vid2vid.models.discriminators import MultiScaleDiscriminator
 from vid2vid.types import GeneratorOutput
 
 HEIGHT, WIDTH, FRAMES = 16, 24, 3
-ALL = LossWeights(charbonnier=1, gradient=1, ssim=1)
+ALL = LossWeights(charbonnier=1, contrast=1, ssim=1)
 
 
 def test_least_squares() -> None:
@@ -91,7 +91,7 @@ def objective(weights: LossWeights = ALL, **changes: Any) -> Objective:
 
 GENERATOR = {
     *("gan", "feature_matching", "video_0_gan", "video_0_feature_matching", "perceptual", "charbonnier"),
-    *("gradient", "ssim", "flow", "flow_warp", "mask", "temporal_warp"),
+    *("contrast", "ssim", "flow", "flow_warp", "mask", "temporal_warp"),
 }
 
 
@@ -108,13 +108,13 @@ def test_every_term_is_there_by_name() -> None:
         ({"gan": 0}, {"gan", "feature_matching", "real", "fake"}),
         ({"video_gan": 0}, {f"video_0_{n}" for n in ("gan", "feature_matching", "real", "fake")}),
         ({"perceptual": 0}, {"perceptual"}),
-        ({"charbonnier": 0, "gradient": 0, "ssim": 0}, {"charbonnier", "gradient", "ssim"}),
+        ({"charbonnier": 0, "contrast": 0, "ssim": 0}, {"charbonnier", "contrast", "ssim"}),
         ({"temporal_warp": 0}, {"temporal_warp"}),
         ({"mask": 0}, {"mask"}),
     ],
 )
 def test_what_weighs_nothing_is_not_computed(off: dict[str, float], gone: set[str]) -> None:
-    weights = {"charbonnier": 1, "gradient": 1, "ssim": 1} | off
+    weights = {"charbonnier": 1, "contrast": 1, "ssim": 1} | off
     losses = objective(LossWeights(**weights))(Case().chunk)
     here = set(losses.generator) | set(losses.discriminator)
     everything = GENERATOR | {"real", "fake", "video_0_real", "video_0_fake"}

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from vid2vid.errors import UserError
 from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
-from vid2vid.losses.pixel import charbonnier, gradient_difference, masked_l1, structural_dissimilarity
+from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-DISTANCES = [charbonnier, gradient_difference, structural_dissimilarity]
+DISTANCES = [charbonnier, contrast_difference, structural_dissimilarity]
 
 
 def frames(seed: int, height: int = 32, width: int = 40) -> Tensor:
@@ -29,12 +29,14 @@ def test_charbonnier() -> None:
     assert float(charbonnier(a, a)) == pytest.approx(1e-3)
 
 
-def test_gradient_difference() -> None:
-    ramp = torch.arange(8.0).expand(1, 3, 5, 8) * 0.1
-    flat = torch.zeros(1, 3, 5, 8)
-    assert float(gradient_difference(ramp, flat)) == pytest.approx(0.1)
-    assert float(gradient_difference(ramp.mT, flat.mT)) == pytest.approx(0.1)
-    assert float(gradient_difference(ramp + 0.5, ramp)) == pytest.approx(0, abs=1e-6)
+def test_contrast_difference_asks_how_much_detail_not_where() -> None:
+    stripes = torch.tensor([-0.5, 0.5]).repeat(160).expand(1, 3, 32, 320)
+    assert float(contrast_difference(stripes, stripes.flip(-1))) == pytest.approx(0, abs=1e-6)
+    # The 3x3 mean of stripes is a third of the middle's, with the other sign; the two sides weigh little.
+    flat = torch.zeros_like(stripes)
+    assert float(contrast_difference(stripes, flat, levels=1)) == pytest.approx(2 / 3, abs=0.02)
+    blurred = torch.nn.functional.avg_pool2d(frames(3), 3, stride=1, padding=1)
+    assert float(contrast_difference(blurred, frames(3))) > 0.1
 
 
 def test_structural_dissimilarity_of_flat_pictures_compares_means_only() -> None:

@@ -226,7 +226,7 @@ def test_bad_input_is_one_line_and_leaves_no_folder(
     wrong = shutil.copytree(dataset / "two", tmp_path / "wrong")
     CLASSES.write(wrong / "labels.yaml")
     write_picture(wrong / "labels" / "0005.png", np.full((32, 32), 200, np.uint8))
-    only_vgg = [f"loss.{name}=0" for name in ("gan", "charbonnier", "gradient", "ssim")]
+    only_vgg = [f"loss.{name}=0" for name in ("gan", "charbonnier", "ssim")]
     assert "no such folder" in refused(tmp_path / "nowhere", out)
     assert "one: 8 frames, but sequences of 10" in refused(dataset, out, "data.sequence=10")
     assert "no edges" in refused(dataset, out, "data.condition=edges")

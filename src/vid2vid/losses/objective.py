@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vid2vid.config import LossWeights
 from vid2vid.flow.warp import warp
 from vid2vid.losses.gan import feature_matching, least_squares
-from vid2vid.losses.pixel import charbonnier, gradient_difference, masked_l1, structural_dissimilarity
+from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
 from vid2vid.losses.temporal import Group
 from vid2vid.types import GeneratorOutput
 
@@ -125,7 +125,7 @@ class Objective(nn.Module):
         distances: list[tuple[str, float, Callable[[Tensor, Tensor], Tensor] | None]] = [
             ("perceptual", self.weights.perceptual, self.perceptual),
             ("charbonnier", self.weights.charbonnier, charbonnier),
-            ("gradient", self.weights.gradient, gradient_difference),
+            ("contrast", self.weights.contrast, contrast_difference),
             ("ssim", self.weights.ssim, structural_dissimilarity),
         ]
         for name, weight, distance in distances:

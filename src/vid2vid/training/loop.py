@@ -62,7 +62,7 @@ def train(
     data = _open(dataset, settings, frames)
     run = _Run(out, settings, data, frames or "all", pick_device(device))
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
-        if not (loss := settings.loss).gan + loss.charbonnier + loss.gradient + loss.ssim:
+        if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
             raise UserError(
                 f"{recipe}: loss.perceptual alone needs VGG-19 weights in torch's cache; add loss.gan"
             )
