@@ -16,7 +16,7 @@ def contrast_difference(a: Tensor, b: Tensor, levels: int = 2) -> Tensor:
     """L1 between the local contrasts of two pictures (B, 3, H, W), mean over ``levels`` resolutions.
 
     Contrast is the root mean square of the fine detail (a picture less its 3x3 mean) within 8x8 windows. It
-    asks for as much detail as there should be without saying where: pixel distances alone are lowest for a blur.
+    asks for as much detail as there should be, without saying where: pixel distances like a blur best.
     """
     terms: list[Tensor] = []
     for level in range(levels):
