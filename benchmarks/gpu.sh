@@ -23,7 +23,7 @@ data() { # forty streets of the synthetic city at 512x256
 train_city() { # the bundled model: call again to go on; stops itself in time, and saves
     data
     timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-420}" \
-        python3 -m vid2vid train "$KEEP/city" --recipe city --out "$KEEP/runs/city" \
+        python3 -m vid2vid train "$KEEP/city" --recipe city-tiny --out "$KEEP/runs/city" \
         train.steps="${STEPS:-20000}" data.workers="${WORKERS:-8}" train.keep=1 || [ $? -eq 124 ] || [ $? -eq 130 ]
     cp "$(ls -d "$KEEP"/runs/city/checkpoints/step-* | sort -V | tail -1)"/{config.json,generator.safetensors,README.md} "$OUT/"
     cp "$(ls "$KEEP"/runs/city/samples/*.mp4 2>/dev/null | tail -1)" "$OUT/" || true

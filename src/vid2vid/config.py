@@ -72,6 +72,8 @@ class ModelConfig:
     """Transposed convolutions as published, or resizing before a convolution: no checkerboards."""
     skips: bool = False
     """Connect encoders and decoders at every size: finer detail from little training; not in the paper."""
+    cubic_warp: bool = False
+    """Warp by splines, not bilinearly: what is warped frame after frame stays sharp; not in the paper."""
 
 
 @dataclass(frozen=True)

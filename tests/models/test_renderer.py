@@ -211,7 +211,8 @@ def test_where_little_is_known_the_oldest_stands_in() -> None:
 
 @pytest.mark.parametrize("size", [(32, 32), (30, 21)])
 @pytest.mark.parametrize(
-    "changes", [{}, {"history": 0}, {"history": 1}, {"upsampling": "resize"}, {"skips": True}]
+    "changes",
+    [{}, {"history": 0}, {"history": 1}, {"upsampling": "resize"}, {"skips": True}, {"cubic_warp": True}],
 )
 def test_neither_state_nor_inputs_are_changed(size: tuple[int, int], changes: dict[str, Any]) -> None:
     network = renderer(**changes)

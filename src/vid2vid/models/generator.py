@@ -43,6 +43,7 @@ class Generator(nn.Module):
         kernel: size of the first and last convolutions (7 in the paper); odd.
         upsampling: see ``layers.Upsampling``.
         skips: add the encoders' features to the decoders' at every size; see ``layers.Decoder``.
+        cubic_warp: warp the last frame by splines: detail that is warped again and again stays sharp.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Generator(nn.Module):
         kernel: int = 7,
         upsampling: Upsampling = "transposed",
         skips: bool = False,
+        cubic_warp: bool = False,
     ) -> None:
         super().__init__()
         late = blocks // 2
@@ -71,6 +73,7 @@ class Generator(nn.Module):
             self.encode_frames = Encoder(3 * history, width, downs, blocks - late, kernel, skips)
 
         self.has_flow = self.has_history and use_flow
+        self.cubic_warp = cubic_warp
         if self.has_flow:
             self.decode_flow = Decoder(width, downs, late, upsampling, skips)
             self.flow_mask_head = head(width, 3, kernel)
@@ -107,7 +110,7 @@ class Generator(nn.Module):
             flow_features = self.decode_flow(features)
             flow, mask = self.flow_mask_head(flow_features).split((2, 1), dim=1)
             flow, mask = flow * FLOW_SCALE, torch.sigmoid(mask)
-            warped = warp(frames[:, -3:], flow)
+            warped = warp(frames[:, -3:], flow, cubic=self.cubic_warp).clamp(-1, 1)
             frame = raw * mask + warped * (1 - mask)
 
         foreground_features = None
