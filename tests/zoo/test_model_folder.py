@@ -12,14 +12,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tiny import LABELS, PICTURES, build, full_disk, hidden_or_partial, label_conditions
+from vid2vid.data.city import City
 from vid2vid.errors import UserError
 from vid2vid.inference import stream
+from vid2vid.inference.source import Described
+from vid2vid.types import to_picture
 from vid2vid.zoo import Model, bundled, load_model, save_model
 from vid2vid.zoo.folder import checkpoint_folders
 
@@ -115,9 +119,24 @@ def test_what_is_no_model(saved: Path, tmp_path: Path) -> None:
     assert "no such model" in refused(tmp_path / "file")
 
 
-def test_bundled_models_load() -> None:
-    for name in bundled():
-        assert load_model(name).renderer.coarsest is not None
+def test_bundled_models_are_known_and_small() -> None:
+    assert list(bundled()) == ["city"]
+    for folder in bundled().values():
+        assert sum(file.stat().st_size for file in folder.iterdir()) < 16e6
+
+
+def test_the_bundled_model_paints_the_city() -> None:
+    """Frames it never saw: nearer to the real street than any one colour, and never a copy of its input."""
+    model = load_model("city")
+    classes = model.schema.labels
+    assert classes is not None
+    street = list(City(3, (256, 128), model.rate).frames(3))
+    inputs = (Described(None, None, classes.indices(f.labels), f.instances.astype(np.int64)) for f in street)
+    made = stream(model, (item.encode(model.schema, torch.device("cpu")) for item in inputs))
+    for frame, picture in zip(street, made, strict=True):
+        real, fake = frame.image.astype(float), to_picture(picture[0]).astype(float)
+        assert np.corrcoef(real.ravel(), fake.ravel())[0, 1] > 0.5
+        assert np.sqrt(np.square(real - fake).mean()) < 0.9 * real.std(axis=(0, 1)).mean()
 
 
 def _tensors(change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path], None]:
