@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vid2vid.evaluation import evaluate
     from vid2vid.inference import stream, synthesize
     from vid2vid.training import train
-    from vid2vid.zoo import info
+    from vid2vid.zoo import import_checkpoints, info
     from vid2vid.zoo import load_model as load
 
 __version__ = "0.1.0"
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "check": ("vid2vid.data.doctor", "check_dataset"),
     "evaluate": ("vid2vid.evaluation", "evaluate"),
+    "import_checkpoints": ("vid2vid.zoo", "import_checkpoints"),
     "info": ("vid2vid.zoo", "info"),
     "load": ("vid2vid.zoo", "load_model"),
     "prepare": ("vid2vid.data.prepare", "prepare"),
@@ -29,7 +30,18 @@ _HOMES = {
 """Every verb of the command line as a call, and the two it is built on; imported when first asked for, so
 that ``import vid2vid`` stays quick."""
 
-__all__ = ["__version__", "check", "evaluate", "info", "load", "prepare", "stream", "synthesize", "train"]
+__all__ = [
+    "__version__",
+    "check",
+    "evaluate",
+    "import_checkpoints",
+    "info",
+    "load",
+    "prepare",
+    "stream",
+    "synthesize",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -57,11 +57,18 @@ class DataConfig:
 class ModelConfig:
     """The generator."""
 
+    network: Literal["video", "image"] = "video"
+    """The sequential generator, or the image generator of pix2pixHD, which makes first frames. An image
+    network looks at scales (1 or 2), width, downs, blocks, enhancer_blocks and the styles alone."""
     history: int = 2
     """Past frames and conditions seen; 0 makes a frame-wise image model."""
+    scales: int = 1
+    """Spatial scales: the coarsest network, and an enhancer for each doubling of its size."""
     width: int = 64
+    """Channels of the coarsest network at its full size; each enhancer has half of those below."""
     downs: int = 3
     blocks: int = 9
+    enhancer_blocks: int = 3
     use_flow: bool = True
     """Predict flow and warp the last frame."""
     foreground: bool = True
@@ -74,6 +81,11 @@ class ModelConfig:
     """Connect encoders and decoders at every size: finer detail from little training; not in the paper."""
     cubic_warp: bool = False
     """Warp by splines, not bilinearly: what is warped frame after frame stays sharp; not in the paper."""
+    styles: int = 0
+    """Numbers that say what an object looks like, learnt by an encoder; 0: one look only."""
+    style_width: int = 16
+    style_downs: int = 4
+    """The encoder: channels at full size, and halvings."""
 
 
 @dataclass(frozen=True)
@@ -301,12 +313,25 @@ def _plain(value: Any) -> Any:
 
 def model_faults(model: ModelConfig) -> Iterator[str]:
     """What makes no sense, or is beyond all bounds, in an architecture."""
+    finest = 2 ** max(model.scales - 1, 0)
     demands = [
         (0 <= model.history <= 16, "history: past frames, 0 to 16"),
-        (2 <= model.width <= 4096, "width: channels, 2 to 4096"),
+        (1 <= model.scales <= 6, "scales: 1 to 6"),
+        (
+            2 * finest <= model.width <= 4096 and model.width % finest == 0,
+            f"width: halved at each finer scale, so a multiple of {finest} from {2 * finest} to 4096",
+        ),
         (1 <= model.downs <= 8, "downs: halvings, 1 to 8"),
         (0 <= model.blocks <= 64, "blocks: residual blocks, 0 to 64"),
+        (0 <= model.enhancer_blocks <= 64, "enhancer_blocks: residual blocks, 0 to 64"),
         (1 <= model.kernel <= 15 and model.kernel % 2 == 1, "kernel: an odd number, 1 to 15"),
+        (0 <= model.styles <= 64, "styles: numbers per object, 0 to 64"),
+        (
+            1 <= model.style_width <= 256 and 1 <= model.style_downs <= 8,
+            "style_width: 1 to 256; style_downs: 1 to 8",
+        ),
+        (model.network == "video" or model.history == 0, "history: an image network has none; set it to 0"),
+        (model.network == "video" or model.scales <= 2, "scales: an image network has 1 or 2"),
     ]
     yield from (f"model.{demand}" for holds, demand in demands if not holds)
 

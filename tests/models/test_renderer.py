@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tiny import LABELS, PICTURES, build, label_conditions, pictures
 from vid2vid.models.generator import Generator
-from vid2vid.models.layers import Decoder, Encoder
+from vid2vid.models.layers import Decoder, Encoder, pool
 from vid2vid.models.renderer import Renderer
-from vid2vid.types import GeneratorOutput, RecurrentState
+from vid2vid.types import GeneratorOutput
 
 Steps = list[GeneratorOutput]
 
@@ -79,12 +79,8 @@ def test_equation_4_and_the_blend() -> None:
 
 @pytest.mark.parametrize("skips", [False, True])
 def test_the_history_of_nothing_counts_as_nothing(skips: bool) -> None:
-    """The self-made first frame leaves the frame encoder out: zero is what normalisation makes of zeros.
-
-    In doubles, for every normalisation blows rounding errors up by 1 / sqrt(1e-5).
-    """
     torch.manual_seed(0)
-    settings = {"history": 2, "width": 4, "downs": 2, "blocks": 2, "foreground": False}
+    settings = {"history": 2, "width": 4, "downs": 2, "blocks": 2}
     generator = Generator(4, **settings, skips=skips).double()  # type: ignore[arg-type]
     conditions, zeros = torch.rand(1, 12, 32, 32).double(), torch.zeros(1, 6, 32, 32).double()
     with torch.no_grad():
@@ -96,17 +92,75 @@ def test_the_history_of_nothing_counts_as_nothing(skips: bool) -> None:
     assert (first.flow, first.mask, first.warped, features.flow) == (None, None, None, None)
 
 
-def test_the_first_frame_reads_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_self_made_first_frame_warps_nothing() -> None:
     network = renderer()
     condition = label_conditions(1)[0]
     state = network.init_state(condition)
-    noise = RecurrentState(state.conditions, (torch.rand_like(state.frames[0]),), filled=0)
     with torch.no_grad():
-        plain, after = network.step(condition, state)
-        monkeypatch.setattr(network.coarsest.encode_frames, "forward", lambda x: pytest.fail("was asked"))
-        same, _ = network.step(condition, noise)
-    assert torch.equal(plain.frame, same.frame)
-    assert after.filled == 1
+        output, after = network.step(condition, state)
+    assert torch.equal(output.frame, output.raw)
+    assert output.flow is None
+    assert (state.filled, after.filled) == (0, 1)
+
+
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("value", [0.0, -1.0, 0.3])
+def test_a_constant_picture_has_features_of_exactly_zero(value: float, skips: bool) -> None:
+    """Normalisation would make them of rounding errors, times 316 with every layer."""
+    torch.manual_seed(0)
+    encoder = Encoder(6, 4, 3, 2, skips=skips)
+    for _, bias in [item for item in encoder.named_parameters() if item[0].endswith("bias")]:
+        torch.nn.init.normal_(bias)
+    pictures_ = torch.stack([torch.full((6, 40, 40), value), torch.rand(6, 40, 40)])
+    with torch.no_grad():
+        for feature in encoder(pictures_):
+            assert not feature[0].any()
+            assert feature[1].any()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (61, 37), (5, 40), (1, 1)])
+def test_coarse_to_fine_takes_any_size(size: tuple[int, int]) -> None:
+    network = renderer(scales=3, width=8)
+    for outputs in (
+        unroll(network, label_conditions(3, size)),
+        unroll(network, label_conditions(4, size), pictures(2, size)),
+    ):
+        assert all(output.frame.shape == (1, 3, *size[::-1]) for output in outputs)
+
+
+def test_each_scale_has_its_own_history() -> None:
+    """Given frames are pooled; made ones are what each scale made itself."""
+    network = renderer(scales=3, width=8)
+    conditions, frames = label_conditions(3), pictures(2)
+    state = network.init_state(torch.stack(conditions[:2], 1), torch.stack(frames, 1))
+    assert [tuple(x.shape[-2:]) for x in state.frames] == [(8, 8), (16, 16), (32, 32)]
+    assert torch.equal(state.frames[2], torch.cat(frames, 1))
+    assert torch.equal(state.frames[1], torch.cat([pool(frame) for frame in frames], 1))
+    assert torch.equal(state.frames[0][:, 3:], pool(pool(frames[1])))
+    assert torch.equal(state.conditions[1][:, -network.condition_channels :], pool(conditions[1]))
+    with torch.no_grad():
+        output, after = network.step(conditions[2], state)
+    assert torch.equal(after.frames[2], torch.cat([frames[1], output.frame], 1))
+    assert not torch.allclose(after.frames[1][:, 3:], pool(output.frame), atol=1e-3)
+
+
+def test_the_scale_below_is_heard() -> None:
+    """Every branch of an enhancer adds its own features of the coarser one."""
+    network = renderer(scales=2, width=8)
+    conditions = label_conditions(3)
+    plain = unroll(network, conditions)[-1]
+    for branch in ("decode_image", "decode_flow", "decode_foreground"):
+        with torch.no_grad():
+            for weight in getattr(network.coarsest, branch).parameters():
+                weight.add_(0.1)
+        changed = unroll(network, conditions)[-1]
+        assert not torch.equal(changed.frame, plain.frame), branch
+        plain = changed
+
+
+def test_flow_grows_with_the_scale() -> None:
+    network = renderer(scales=3, width=8)
+    assert [one.flow_scale for one in network.networks] == [20, 40, 80]
 
 
 def test_no_frame_depends_on_its_batch_mates() -> None:
@@ -242,8 +296,9 @@ def test_training_and_evaluation_mode_are_the_same_network() -> None:
 
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
 @pytest.mark.parametrize("skips", [False, True])
-def test_gradients_reach_every_weight(upsampling: str, skips: bool) -> None:
-    network = renderer(upsampling=upsampling, skips=skips)
+@pytest.mark.parametrize("scales", [1, 2])
+def test_gradients_reach_every_weight(upsampling: str, skips: bool, scales: int) -> None:
+    network = renderer(upsampling=upsampling, skips=skips, scales=scales, width=8)
     conditions = label_conditions(3)
     output, state = network.step(conditions[0], network.init_state(conditions[0]))
     for condition in conditions[1:]:
@@ -260,9 +315,7 @@ def test_upsampling_by_resizing_has_no_checkerboard() -> None:
     """A constant input stays constant inside: every output pixel sees the same weights."""
     for upsampling, constant in (("resize", True), ("transposed", False)):
         torch.manual_seed(0)
-        generator = Generator(
-            1, history=0, width=4, downs=1, blocks=0, foreground=False, upsampling=upsampling
-        )
+        generator = Generator(1, history=0, width=4, downs=1, blocks=0, upsampling=upsampling)
         up = generator.decode_image.doublings[0][:-2]  # without normalisation and ReLU
         inside = up(torch.ones(1, 8, 8, 8))[..., 4:-4, 4:-4]
         spread = float((inside.amax(dim=(2, 3)) - inside.amin(dim=(2, 3))).max())

@@ -14,12 +14,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from keyword import iskeyword
 
 from vid2vid import __version__
 from vid2vid.errors import Diverged, UserError
 
-VERBS: tuple[str, ...] = ("demo", "prepare", "check", "train", "synthesize", "evaluate", "info")
-"""As a newcomer meets them. Each is a file of this folder, and the function of that name in it."""
+VERBS: tuple[str, ...] = ("demo", "prepare", "check", "train", "synthesize", "evaluate", "import", "info")
+"""As a newcomer meets them. Each is a file of this folder, and the function of that name in it; what Python
+reserves has an underscore there."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _PIPE_CLOSED = 128 + 13  # what a shell reports for a program ended by SIGPIPE
@@ -72,7 +74,8 @@ def _run(words: list[str]) -> int:
 
 
 def _function(verb: str) -> Callable[..., int | None]:
-    function: Callable[..., int | None] = getattr(importlib.import_module(f"vid2vid.cli.{verb}"), verb)
+    name = f"{verb}_" if iskeyword(verb) else verb
+    function: Callable[..., int | None] = getattr(importlib.import_module(f"vid2vid.cli.{name}"), name)
     return function
 
 

@@ -65,8 +65,11 @@ def _spline_taps(places: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def _axis(length: int, like: Tensor) -> Tensor:
-    """Pixel centres of one axis in grid units: the outermost centres lie at -1 and 1."""
-    return torch.linspace(-1, 1, length, dtype=like.dtype, device=like.device)
+    """Pixel centres of one axis in grid units: the outermost centres lie at -1 and 1.
+
+    Of float32 precision in float64 too, as published: sequences amplify what the two differ by.
+    """
+    return torch.linspace(-1, 1, length, device=like.device).to(like.dtype)
 
 
 def _clamp(grid: Tensor) -> Tensor:

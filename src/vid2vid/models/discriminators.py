@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vid2vid.models.layers import InstanceNorm, initialise
+from vid2vid.models.layers import InstanceNorm, initialise, pool
 
 Judgement = list[list[Tensor]]
 """Per scale, the full resolution first: the activations of every layer, the last being the verdict."""
-
-
-def pool(x: Tensor) -> Tensor:
-    """Half the size: the pyramid step of conditions, frames and discriminator inputs."""
-    return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
 
 
 class PatchDiscriminator(nn.Module):

@@ -1,10 +1,13 @@
-"""The sequential generator of the paper at its coarsest scale (section 3.2): one frame from the last ones.
+"""The sequential generator of the paper (section 3.2), one scale of it: a frame from the last ones.
 
     y_t = (1 - m_t) * warp(y_{t-1}, w_t) + m_t * h_t                                    (equation 4)
 
 and with the foreground prior (equation 6) the foreground drawn over the whole result:
 
     y_t = f_t * h_fg + (1 - f_t) * y_t
+
+The coarsest scale is a whole encoder and decoder. Every finer one is an enhancer (paper, figure 8): a single
+halving, to which the last features of the scale below are added.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from vid2vid.models.layers import Decoder, Encoder, Upsampling, head
 from vid2vid.types import GeneratorOutput
 
 FLOW_SCALE = 20.0
-"""Pixels per unit of the flow head, so that usual motion lies near one."""
+"""Pixels of the coarsest scale per unit of its flow head, so that usual motion lies near one."""
 
 
 class Features(NamedTuple):
@@ -37,9 +40,11 @@ class Generator(nn.Module):
         condition_channels: channels of one encoded condition.
         history: L, how many past frames and conditions are seen. 0 makes an image model: no past, no warp.
         width: channels at full resolution; they double at each of the ``downs`` halvings.
-        blocks: residual blocks in all; the second half comes after both encoders are summed.
+        blocks: residual blocks in all; the second half comes after both encoders are summed, in an enhancer
+            all of them.
+        scale: s; 0 is the coarsest, an enhancer works on frames ``2 ** s`` times as large.
         use_flow: predict flow and mask, and warp the last frame (the paper's ablation sets it to False).
-        foreground: give foreground classes a network of their own that sees only the conditions.
+        foreground: channels of the foreground classes' own network, which sees only the conditions; 0: none.
         kernel: size of the first and last convolutions (7 in the paper); odd.
         upsampling: see ``layers.Upsampling``.
         skips: add the encoders' features to the decoders' at every size; see ``layers.Decoder``.
@@ -54,15 +59,16 @@ class Generator(nn.Module):
         width: int = 64,
         downs: int = 3,
         blocks: int = 9,
+        scale: int = 0,
         use_flow: bool = True,
-        foreground: bool = True,
+        foreground: int = 0,
         kernel: int = 7,
         upsampling: Upsampling = "transposed",
         skips: bool = False,
         cubic_warp: bool = False,
     ) -> None:
         super().__init__()
-        late = blocks // 2
+        late = blocks if scale else blocks // 2
         conditions = condition_channels * (history + 1)
         self.encode_conditions = Encoder(conditions, width, downs, blocks - late, kernel, skips)
         self.decode_image = Decoder(width, downs, late, upsampling, skips)
@@ -74,19 +80,24 @@ class Generator(nn.Module):
 
         self.has_flow = self.has_history and use_flow
         self.cubic_warp = cubic_warp
+        self.flow_scale = FLOW_SCALE * 2**scale
         if self.has_flow:
             self.decode_flow = Decoder(width, downs, late, upsampling, skips)
             self.flow_mask_head = head(width, 3, kernel)
 
-        self.has_foreground = foreground
-        if foreground:
-            slim = width // 2 if downs > 2 else width
-            self.encode_foreground = Encoder(conditions, slim, downs, 0, kernel, skips)
-            self.decode_foreground = Decoder(slim, downs, blocks, upsampling, skips)
-            self.foreground_head = head(slim, 3, kernel)
+        self.has_foreground = foreground > 0
+        if self.has_foreground:
+            self.encode_foreground = Encoder(conditions, foreground, downs, 0, kernel, skips)
+            self.decode_foreground = Decoder(foreground, downs, blocks, upsampling, skips)
+            self.foreground_head = head(foreground, 3, kernel)
 
     def forward(
-        self, conditions: Tensor, frames: Tensor, foreground: Tensor | None, first: bool
+        self,
+        conditions: Tensor,
+        frames: Tensor,
+        foreground: Tensor | None,
+        first: bool,
+        coarser: Features | None = None,
     ) -> tuple[GeneratorOutput, Features]:
         """One frame.
 
@@ -94,22 +105,22 @@ class Generator(nn.Module):
             conditions: (B, (L + 1) C, H, W), the newest last; H and W multiples of ``2 ** downs``.
             frames: (B, 3 L, H, W) in [-1, 1], the newest last.
             foreground: (B, 1, H, W) in [0, 1], 1 on foreground classes; read only with a foreground network.
-            first: no frame came before: the history counts as nothing and the hallucination is the result.
+            first: there is nothing to warp: the hallucination is the result.
+            coarser: features of the scale below, (B, ., H / 2, W / 2); an enhancer needs them.
         """
         features = self.encode_conditions(conditions)
-        if self.has_history and not first:
-            # Without a past the sum gains exactly zero: what normalisation makes of a constant picture.
+        if self.has_history:
             past = self.encode_frames(frames)
             features = [one + other for one, other in zip(features, past, strict=True)]
 
-        image_features = self.decode_image(features)
+        image_features = self.decode_image(_add(features, coarser and coarser.image))
         raw = torch.tanh(self.image_head(image_features))
 
         frame, flow, mask, warped, flow_features = raw, None, None, None, None
         if self.has_flow and not first:
-            flow_features = self.decode_flow(features)
+            flow_features = self.decode_flow(_add(features, coarser and coarser.flow))
             flow, mask = self.flow_mask_head(flow_features).split((2, 1), dim=1)
-            flow, mask = flow * FLOW_SCALE, torch.sigmoid(mask)
+            flow, mask = flow * self.flow_scale, torch.sigmoid(mask)
             warped = warp(frames[:, -3:], flow, cubic=self.cubic_warp).clamp(-1, 1)
             frame = raw * mask + warped * (1 - mask)
 
@@ -117,10 +128,16 @@ class Generator(nn.Module):
         if self.has_foreground:
             if foreground is None:
                 raise ValueError("a generator with a foreground network needs the foreground mask")
-            foreground_features = self.decode_foreground(self.encode_foreground(conditions))
+            drawing = _add(self.encode_foreground(conditions), coarser and coarser.foreground)
+            foreground_features = self.decode_foreground(drawing)
             drawn = torch.tanh(self.foreground_head(foreground_features))
             frame = drawn * foreground + frame * (1 - foreground)
             raw = drawn * foreground + raw * (1 - foreground)
 
         output = GeneratorOutput(frame=frame, raw=raw, flow=flow, mask=mask, warped=warped)
         return output, Features(image_features, flow_features, foreground_features)
+
+
+def _add(features: list[Tensor], coarser: Tensor | None) -> list[Tensor]:
+    """The smallest features and what the scale below knows of the same place."""
+    return features if coarser is None else [*features[:-1], features[-1] + coarser]

@@ -12,6 +12,21 @@ Upsampling = Literal["transposed", "resize"]
 then a convolution), which cannot draw checkerboards."""
 
 
+def pool(x: Tensor) -> Tensor:
+    """Half the size: the pyramid step of conditions, frames and discriminator inputs."""
+    return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+
+
+def pad_to_multiple(x: Tensor, multiple: int, least: int) -> Tensor:
+    """x (B, C, H, W) mirrored at its right and lower border: sides of at least ``least``, a ``multiple``."""
+    height, width = x.shape[-2:]
+    down, right = (max(-side % multiple, least - side) for side in (height, width))
+    if not (down or right):
+        return x
+    reflects = down < height and right < width
+    return F.pad(x, (0, right, 0, down), mode="reflect" if reflects else "replicate")
+
+
 class InstanceNorm(nn.Module):
     """Normalises every channel of every image by its own mean and variance (no affine part, eps 1e-5)."""
 
@@ -51,7 +66,11 @@ def residual_blocks(channels: int, count: int) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """Stem to ``width`` channels, ``downs`` halvings that double the width, then residual blocks."""
+    """Stem to ``width`` channels, ``downs`` halvings that double the width, then residual blocks.
+
+    A constant input (a history of nothing, a black frame) has features of exactly zero: normalisation would
+    make them of its rounding errors, 300 times larger with every layer.
+    """
 
     def __init__(
         self, channels_in: int, width: int, downs: int, blocks: int, kernel: int = 7, skips: bool = False
@@ -72,7 +91,8 @@ class Encoder(nn.Module):
             if not self.skips:
                 del features[0]  # the largest of all, and nobody will look at it
         features[-1] = self.blocks(features[-1])
-        return features
+        varies = (x != x[..., :1, :1]).flatten(1).any(dim=1)[:, None, None, None]
+        return [feature * varies for feature in features]
 
 
 class Decoder(nn.Module):

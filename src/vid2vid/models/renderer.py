@@ -1,4 +1,7 @@
-"""The recurrence around the generator. Training unrolls the very ``step`` that streaming calls."""
+"""The recurrence around the generator, coarse to fine. Training unrolls the ``step`` that streaming calls.
+
+Each scale sees the conditions pooled to its size and its *own* last frames; only given frames are pooled.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vid2vid.models.generator import Generator
-from vid2vid.models.layers import initialise
+from vid2vid.models.layers import initialise, pad_to_multiple, pool
 from vid2vid.types import GeneratorOutput, RecurrentState
 
 
 class Renderer(nn.Module):
     """Turns a sequence of conditions into a sequence of frames, one ``step`` at a time.
 
-    Frames may have any size: conditions are padded (by reflection) to what the network needs, results are
-    cropped back. The state is kept at the padded size.
+    Frames may have any size: conditions are padded (by reflection) to what the networks need, results are
+    cropped back. The state is kept at the padded sizes.
 
     Args:
         condition_channels: channels of one encoded condition.
-        foreground_channels: which of them mark foreground classes; empty turns the foreground network off.
+        foreground_channels: which of them mark foreground classes; empty turns the foreground networks off.
         history: L, past frames and conditions seen by a step.
-        generator: further arguments of ``Generator``.
+        scales: the coarsest network works on frames ``2 ** (scales - 1)`` times smaller than the result.
+        width, downs, blocks: of the coarsest network; each enhancer has half the width of the scale below.
+        enhancer_blocks: residual blocks of an enhancer.
+        foreground: False turns the foreground networks off.
+        generator: further arguments of ``Generator``, the same at all scales.
     """
 
     def __init__(
@@ -33,18 +39,47 @@ class Renderer(nn.Module):
         *,
         foreground_channels: Sequence[int] = (),
         history: int = 2,
+        scales: int = 1,
+        width: int = 64,
+        downs: int = 3,
+        blocks: int = 9,
+        enhancer_blocks: int = 3,
+        foreground: bool = True,
+        kernel: int = 7,
         **generator: Any,
     ) -> None:
         super().__init__()
         self.condition_channels = condition_channels
         self.foreground_channels = tuple(foreground_channels)
         self.history = history
-        self.multiple = 2 ** generator.get("downs", 3)
+        self.multiple = 2 ** (downs + scales - 1)
         # Normalisation needs two pixels a side at the coarsest, reflection more than half a kernel.
-        self._least = self.multiple * max(2, generator.get("kernel", 7) // 2 // self.multiple + 1)
-        foreground = bool(generator.pop("foreground", True) and self.foreground_channels)
-        self.coarsest = Generator(condition_channels, history=history, foreground=foreground, **generator)
+        self._least = self.multiple * max(2, (kernel // 2 >> downs) + 1)
+        foreground = foreground and bool(self.foreground_channels)
+
+        def network(scale: int, downs_here: int, blocks: int) -> Generator:
+            wide = width >> scale
+            slim = wide // 2 if downs > 2 else wide
+            return Generator(
+                condition_channels,
+                history=history,
+                width=wide,
+                downs=downs_here,
+                blocks=blocks,
+                scale=scale,
+                foreground=slim if foreground else 0,
+                kernel=kernel,
+                **generator,
+            )
+
+        self.coarsest = network(0, downs, blocks)
+        self.enhancers = nn.ModuleList(network(scale, 1, enhancer_blocks) for scale in range(1, scales))
         initialise(self)
+
+    @property
+    def networks(self) -> list[Generator]:
+        """One per scale, the coarsest first."""
+        return [self.coarsest, *self.enhancers]
 
     def init_state(self, condition: Tensor, first_frames: Tensor | None = None) -> RecurrentState:
         """The state before the first step.
@@ -59,19 +94,14 @@ class Renderer(nn.Module):
         where none is known.
         """
         if first_frames is None:
-            known = self._pad(condition)
-            batch, _, height, width = known.shape
-            conditions = known.repeat(1, self.history, 1, 1)
-            return RecurrentState(
-                (conditions,), (known.new_zeros(batch, 3 * self.history, height, width),), 0
-            )
+            conditions = [x.repeat(1, self.history, 1, 1) for x in self._pyramid(condition)]
+            frames = [x.new_zeros(len(x), 3 * self.history, *x.shape[-2:]) for x in conditions]
+            return RecurrentState(tuple(conditions), tuple(frames), 0)
         if condition.shape[:2] != first_frames.shape[:2]:
             raise ValueError("every given frame needs its condition")
         given = first_frames.shape[1]
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
-        conditions = torch.cat([self._pad(condition[:, i]) for i in picks] or [condition[:, 0, :0]], dim=1)
-        frames = torch.cat([self._pad(first_frames[:, i]) for i in picks] or [first_frames[:, 0, :0]], dim=1)
-        return RecurrentState((conditions,), (frames,), given)
+        return RecurrentState(self._stacks(condition, picks), self._stacks(first_frames, picks), given)
 
     def step(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
         """The next frame.
@@ -81,19 +111,20 @@ class Renderer(nn.Module):
             state: from ``init_state`` or from the last step.
 
         Returns:
-            The output, (B, ., H, W), and the state for the next step.
+            The output of the finest scale, (B, ., H, W), and the state for the next step.
         """
         height, width = condition.shape[-2:]
-        condition = self._pad(condition)
-        conditions = torch.cat([state.conditions[0], condition], dim=1) if self.history else condition
-        output, _ = self.coarsest(
-            conditions, state.frames[0], self._foreground(condition), first=state.filled == 0
-        )
-        following = RecurrentState(
-            conditions=(conditions[:, self.condition_channels :],) if self.history else state.conditions,
-            frames=(_push(state.frames[0], output.frame, self.history),),
-            filled=min(state.filled + 1, self.history) if self.history else 0,
-        )
+        keep = self.condition_channels * self.history
+        features, conditions, frames = None, [], []
+        for network, now, described, made in zip(
+            self.networks, self._pyramid(condition), state.conditions, state.frames, strict=True
+        ):
+            stack = torch.cat([described, now], dim=1) if self.history else now
+            output, features = network(stack, made, self._foreground(now), state.filled == 0, features)
+            conditions.append(stack[:, -keep:] if self.history else described)
+            frames.append(_push(made, output.frame, self.history))
+        filled = min(state.filled + 1, self.history)
+        following = RecurrentState(tuple(conditions), tuple(frames), filled)
         return output.map(lambda tensor: tensor[..., :height, :width]), following
 
     def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
@@ -104,13 +135,20 @@ class Renderer(nn.Module):
             return None
         return condition[:, list(self.foreground_channels)].sum(1, keepdim=True).clamp(0, 1)
 
+    def _stacks(self, x: Tensor, picks: Sequence[int]) -> tuple[Tensor, ...]:
+        """Per scale (B, n C, h, w): those of x, (B, T, C, H, W), that are picked."""
+        pyramids = [self._pyramid(x[:, i]) for i in picks] or [[y[:, :0] for y in self._pyramid(x[:, 0])]]
+        return tuple(torch.cat(scale, dim=1) for scale in zip(*pyramids, strict=True))
+
+    def _pyramid(self, x: Tensor) -> list[Tensor]:
+        """x (B, C, H, W), padded, at the size of every scale, the coarsest first."""
+        scales = [self._pad(x)]
+        for _ in self.enhancers:
+            scales.insert(0, pool(scales[0]))
+        return scales
+
     def _pad(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        down, right = (max(-side % self.multiple, self._least - side) for side in (height, width))
-        if not (down or right):
-            return x
-        reflects = down < height and right < width
-        return F.pad(x, (0, right, 0, down), mode="reflect" if reflects else "replicate")
+        return pad_to_multiple(x, self.multiple, self._least)
 
 
 def _push(history: Tensor, newest: Tensor, length: int) -> Tensor:

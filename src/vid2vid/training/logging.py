@@ -15,6 +15,7 @@ import torch
 
 from vid2vid.conditions import ConditionSchema
 from vid2vid.data import Clip
+from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.trainer import Metrics
 from vid2vid.types import to_picture, to_tensor
@@ -86,7 +87,9 @@ def _forget_after(path: Path, step: int) -> None:
 
 
 @torch.no_grad()
-def write_sample(path: Path, renderer: Renderer, schema: ConditionSchema, clip: Clip, rate: Fraction) -> None:
+def write_sample(
+    path: Path, renderer: Renderer | ImageRenderer, schema: ConditionSchema, clip: Clip, rate: Fraction
+) -> None:
     """A video of the condition, the real frames and the synthesis side by side.
 
     It starts from real frames where the model keeps a history.

@@ -19,6 +19,7 @@ from vid2vid.losses.objective import Chunk, Objective
 from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
 from vid2vid.losses.temporal import TemporalWindow
 from vid2vid.models.discriminators import MultiScaleDiscriminator
+from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.schedule import stage_at
 from vid2vid.types import GeneratorOutput, VideoBatch
@@ -36,7 +37,11 @@ class Trainer:
     """
 
     def __init__(
-        self, renderer: Renderer, schema: ConditionSchema, recipe: Recipe, device: torch.device
+        self,
+        renderer: Renderer | ImageRenderer,
+        schema: ConditionSchema,
+        recipe: Recipe,
+        device: torch.device,
     ) -> None:
         self.recipe, self.schema, self.device = recipe, schema, device
         self.renderer = renderer.to(device).train()
@@ -57,7 +62,7 @@ class Trainer:
         self.skipped = 0
 
     @property
-    def result(self) -> Renderer:
+    def result(self) -> Renderer | ImageRenderer:
         """The renderer to keep: averaged where the recipe asks for it."""
         if self.average is None:
             return self.renderer

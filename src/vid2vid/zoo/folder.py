@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,11 +15,15 @@ from torch import Tensor
 from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, model_faults, read_settings
 from vid2vid.errors import UserError
+from vid2vid.models.feature_encoder import FeatureEncoder
+from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
 from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json, write_tensors
 
 FORMAT = 1
+FIRST_FRAME = "first_frame"
+"""The folder, inside a model's, of the image model that makes its first frames."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,18 @@ class Model:
     """A renderer with everything needed to use it.
 
     architecture: the generator's settings; schema: what its conditions are; size, rate: what it was trained
-    at; about: free facts for the model card (data, recipe, frames seen).
+    at; about: free facts for the model card (data, recipe, frames seen); encoder: of styles, if it has any;
+    first_frame: an image model that makes the first frames where none are given.
     """
 
-    renderer: Renderer
+    renderer: Renderer | ImageRenderer
     architecture: ModelConfig
     schema: ConditionSchema
     size: Size
     rate: Fraction
     about: dict[str, Any]
+    encoder: FeatureEncoder | None = None
+    first_frame: Model | None = None
 
     @classmethod
     def build(
@@ -47,9 +54,40 @@ class Model:
         **about: Any,
     ) -> Model:
         """An untrained model; weights come from torch's random state."""
-        settings = dataclasses.asdict(architecture)
-        renderer = Renderer(schema.channels, foreground_channels=schema.foreground_channels, **settings)
-        return cls(renderer, architecture, schema, size, Fraction(rate).limit_denominator(100_000), about)
+        renderer = build_renderer(architecture, schema.channels, schema.foreground_channels)
+        encoder = build_encoder(architecture)
+        exact = Fraction(rate).limit_denominator(100_000)
+        return cls(renderer, architecture, schema, size, exact, about, encoder)
+
+    def to(self, device: torch.device | str) -> Model:
+        """The same model; its networks are moved."""
+        for module in (self.renderer, self.encoder):
+            if module is not None:
+                module.to(device)
+        if self.first_frame is not None:
+            self.first_frame.to(device)
+        return self
+
+
+def build_renderer(
+    architecture: ModelConfig, channels: int, foreground: Sequence[int]
+) -> Renderer | ImageRenderer:
+    """The network of these settings for conditions of so many channels, before styles join them."""
+    settings = dataclasses.asdict(architecture)
+    styles = settings.pop("styles")
+    kind = settings.pop("network")
+    del settings["style_width"], settings["style_downs"]
+    if kind == "image":
+        known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
+        return ImageRenderer(channels + styles, styles=styles, **{name: settings[name] for name in known})
+    return Renderer(channels + styles, foreground_channels=foreground, **settings)
+
+
+def build_encoder(architecture: ModelConfig) -> FeatureEncoder | None:
+    """The encoder of styles, where the settings ask for any."""
+    if not architecture.styles:
+        return None
+    return FeatureEncoder(architecture.styles, width=architecture.style_width, downs=architecture.style_downs)
 
 
 def save_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
@@ -78,10 +116,20 @@ def write_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Ten
         "about": model.about,
     }
     write_json(folder / "config.json", config)
-    write_tensors(folder / "generator.safetensors", model.renderer.state_dict())
+    for name, module in _networks(model).items():
+        write_tensors(folder / f"{name}.safetensors", module.state_dict())
+    if model.first_frame is not None:
+        (folder / FIRST_FRAME).mkdir()
+        write_model(model.first_frame, folder / FIRST_FRAME)
     for name, tensors in (parts or {}).items():
         write_tensors(folder / f"{name}.safetensors", tensors)
     (folder / "README.md").write_text(_card(model), encoding="utf-8")
+
+
+def _networks(model: Model) -> dict[str, torch.nn.Module]:
+    """A model's own networks by the names of their files."""
+    networks: dict[str, torch.nn.Module] = {"generator": model.renderer}
+    return networks if model.encoder is None else networks | {"encoder": model.encoder}
 
 
 def _is_empty(folder: Path) -> bool:
@@ -99,11 +147,16 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
     # Shapes first, without memory: it is had only when the file holds what the settings promise.
     with torch.device("meta"):
         model = _from_config(read_json(where), where)
-    tensors = read_tensors(folder / "generator.safetensors", model.renderer.state_dict())
-    # Copies, because what was read may still be the file itself, mapped into memory.
-    copies = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
-    model.renderer.load_state_dict(copies, assign=True)
-    model.renderer.eval().requires_grad_(False)
+    if not (folder / "encoder.safetensors").is_file():  # an imported generator may have come without
+        model = dataclasses.replace(model, encoder=None)
+    for name, module in _networks(model).items():
+        tensors = read_tensors(folder / f"{name}.safetensors", module.state_dict())
+        # Copies, because what was read may still be the file itself, mapped into memory.
+        copies = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
+        module.load_state_dict(copies, assign=True)
+        module.eval().requires_grad_(False)
+    if (folder / FIRST_FRAME).is_dir():
+        model = dataclasses.replace(model, first_frame=load_model(folder / FIRST_FRAME, device))
     return model
 
 

@@ -12,9 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, Recipe, load_recipe, recipe_names
 from vid2vid.errors import UserError
-from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
-from vid2vid.zoo.folder import bundled, find_model, load_model
+from vid2vid.zoo.folder import build_renderer, bundled, find_model, load_model
 
 
 def info(
@@ -67,9 +66,8 @@ def _cost(
 ) -> dict[str, Any]:
     """Parameters and operations, counted on tensors without memory."""
     with torch.device("meta"):
-        renderer = Renderer(
-            channels, foreground_channels=foreground, **dataclasses.asdict(architecture)
-        ).eval()
+        renderer = build_renderer(architecture, channels, foreground).eval()
+        channels += architecture.styles
         condition = torch.zeros(1, channels, size[1], size[0])
         frames = torch.zeros(1, 2, 3, size[1], size[0])
         state = renderer.init_state(condition[:, None].expand(-1, 2, -1, -1, -1), frames)

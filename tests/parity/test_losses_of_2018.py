@@ -1,53 +1,28 @@
-"""Our networks and losses against the 2018 ones, one spatial scale."""
+"""Our discriminators, losses, gradients and temporal groups against those of 2018."""
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from published import Case, load_discriminator, load_generator
+from golden_case import CASES, Case
 
 from vid2vid.config import LossWeights
 from vid2vid.losses.objective import Chunk, Objective
 from vid2vid.losses.temporal import FLOW_DIVISOR, Group, temporal_groups
 from vid2vid.models.discriminators import MultiScaleDiscriminator
-from vid2vid.models.generator import Generator
 from vid2vid.types import GeneratorOutput
+from vid2vid.zoo.published import fill_discriminator, read_published
 
 
-@pytest.mark.parametrize("name", ["composite_fg", "composite_plain", "composite_no_flow"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 2e-6), (torch.float32, 2e-5)])
-def test_one_step_of_the_coarsest_generator(
-    golden: Path, name: str, dtype: torch.dtype, tolerance: float
-) -> None:
-    case = Case(golden / name)
-    settings = case.settings
-    conditions = case.tensor("input", dtype)
-    generator = Generator(
-        conditions.shape[1] // 3,
-        width=settings["ngf"],
-        downs=settings["n_downsample"],
-        blocks=settings["n_blocks"],
-        use_flow=not settings["no_flow"],
-        foreground=settings["fg"],
-    )
-    load_generator(generator, case.weights("G0"))
-    generator.to(dtype)
-    foreground = case.tensor("mask", dtype) if settings["fg"] else None
-    with torch.no_grad():
-        output, features = generator(conditions, case.tensor("prev", dtype), foreground, first=False)
-
-    expected = {"final": output.frame, "raw": output.raw, "img_feat": features.image}
-    if not settings["no_flow"]:
-        expected |= {"flow": output.flow, "weight": output.mask, "flow_feat": features.flow}
-    if settings["fg"]:
-        expected |= {"fg_feat": features.foreground}
-    for key, ours in expected.items():
-        torch.testing.assert_close(ours, case.tensor(key, dtype), rtol=0, atol=tolerance)
+def _fill(network: MultiScaleDiscriminator, path: Path) -> None:
+    network.load_state_dict(fill_discriminator(network, read_published(path), path))
 
 
-def test_temporal_groups(golden: Path) -> None:
-    cases = json.loads((golden / "temporal_groups" / "case.json").read_text())
+def test_temporal_groups() -> None:
+    cases = json.loads((CASES / "temporal_groups" / "case.json").read_text())
     assert len(cases) >= 40
     for case in cases:
         new, length = case["n_frames_load"], case["n_frames_D"]
@@ -62,16 +37,16 @@ def test_temporal_groups(golden: Path) -> None:
 class _LossCase:
     """The loss case with our objective around the published discriminators."""
 
-    def __init__(self, folder: Path) -> None:
-        self.case = case = Case(folder)
+    def __init__(self, name: str) -> None:
+        self.case = case = Case(name)
         settings = case.settings
         scales = {"scales": settings["num_D"], "width": settings["ndf"], "layers": settings["n_layers_D"]}
         image = MultiScaleDiscriminator(9, **scales)
-        load_discriminator(image, case.weights("D"))
+        _fill(image, case.file("D"))
         video = []
         for scale in range(settings["n_scales_temporal"]):
             video.append(MultiScaleDiscriminator(13, **scales))
-            load_discriminator(video[-1], case.weights(f"D_T{scale}"))
+            _fill(video[-1], case.file(f"D_T{scale}"))
         self.objective = Objective(image, video, LossWeights()).double()
         self.frame = case.tensor("fake_B").requires_grad_()
         self.raw = case.tensor("fake_B_raw").requires_grad_()
@@ -99,8 +74,8 @@ class _LossCase:
         )
 
 
-def test_loss_terms(golden: Path) -> None:
-    ours = _LossCase(golden / "losses_1scale")
+def test_loss_terms() -> None:
+    ours = _LossCase("losses_1scale")
     expected, temporal = ours.case.settings["losses"], ours.case.settings["temporal_losses"]
     generator, discriminator = ours.losses
     pairs = {
@@ -122,8 +97,8 @@ def test_loss_terms(golden: Path) -> None:
         assert float(value.detach()) == pytest.approx(target, rel=1e-5), name
 
 
-def test_loss_gradients(golden: Path) -> None:
-    ours = _LossCase(golden / "losses_1scale")
+def test_loss_gradients() -> None:
+    ours = _LossCase("losses_1scale")
     terms = ours.losses.generator
     terms = [value for name, value in terms.items() if not name.startswith("video")]
     torch.stack(terms).sum().backward()
@@ -133,8 +108,8 @@ def test_loss_gradients(golden: Path) -> None:
         assert float((leaf.grad - expected).norm() / expected.norm()) < 1e-4, name
 
 
-def test_discriminator_features(golden: Path) -> None:
-    ours = _LossCase(golden / "losses_1scale")
+def test_discriminator_features() -> None:
+    ours = _LossCase("losses_1scale")
     pair = torch.cat([ours.case.tensor("real_A"), ours.case.tensor("real_B")], dim=1)
     with torch.no_grad():
         judgement = ours.objective.image_discriminator(pair)
