@@ -144,6 +144,8 @@ class TrainConfig:
     betas: tuple[float, float] = (0.5, 0.999)
     decay_from: float = 0.5
     """Share of the steps after which the learning rate falls linearly to zero."""
+    finest_alone: float = 0.0
+    """Share of the steps, from the first, in which only the finest of several scales is trained."""
     ema: float = 0.0
     """Decay of the averaged generator that samples and results use; 0 keeps the last weights."""
     seed: int = 0
@@ -367,6 +369,7 @@ def _faults(recipe: Recipe) -> Iterator[str]:
         (0 <= train.self_made_first <= 1, "train.self_made_first: a share between 0 and 1"),
         (0 <= min(train.betas) <= max(train.betas) < 1, "train.betas: at least 0 and below 1"),
         (0 <= train.decay_from <= 1, "train.decay_from: a share between 0 and 1"),
+        (0 <= train.finest_alone <= 1, "train.finest_alone: a share between 0 and 1"),
         (0 <= train.ema < 1, "train.ema: a decay of at least 0 and below 1"),
         (0 <= train.seed < 2**32, "train.seed: 0 to 4294967295"),
         (train.keep > 0, "train.keep must be positive"),

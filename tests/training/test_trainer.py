@@ -38,9 +38,9 @@ SETTINGS = (
 
 def trainer(*overrides: str, schema: ConditionSchema = LABELS, seed: int = 0) -> Trainer:
     recipe = load_recipe("street-tiny", [*SETTINGS, *overrides])
-    network = build(schema, seed=seed, history=recipe.model.history, use_flow=recipe.model.use_flow).renderer
+    model = build(schema, seed=seed, history=recipe.model.history, use_flow=recipe.model.use_flow)
     torch.manual_seed(seed)
-    return Trainer(network, schema, recipe, CPU)
+    return Trainer(model, recipe, CPU)
 
 
 def video(frames: int = 6, batch: int = 1, schema: ConditionSchema = LABELS, seed: int = 0) -> VideoBatch:

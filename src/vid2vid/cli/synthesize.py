@@ -11,6 +11,8 @@ def synthesize(
     *,
     out: Path,
     first_frame: list[Path] | None = None,
+    style: list[str] | None = None,
+    relabel: list[str] | None = None,
     frames: str | None = None,
     size: tuple[int, int] | None = None,
     native: bool = False,
@@ -24,13 +26,18 @@ def synthesize(
         model: a model folder, a run (its newest checkpoint), or a bundled model by name
         conditions: a clip folder, a folder of label maps or pictures, or a video of pictures
         out (X): a video (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions
-        first_frame (PICTURE): the first frames, if known; they come out as they are (default: self-made)
+        first_frame (SOURCE): the first frames: pictures, which come out as they are; or a clip or video,
+            whose frames are taken; or an image model, which paints them; or self, for self-made ones (default:
+            the model's own image generator, else self-made)
+        style (STYLE): how things look, for a model with styles: a number (0 is most common), random (each
+            object draws its own), or by class, such as 0,car=random,tree=2; several make a grid
+        relabel (OLD=NEW): semantic edits, such as tree=building
         frames (START:STOP): render this part of the conditions (default: all)
         size (WxH): size of the frames (default: what the model was trained at)
         native: keep the size of the conditions instead
         audio_from (VIDEO): carry the sound of this video over
         device: auto, cpu, cuda, cuda:1 or mps
-        seed: of anything random in the model
+        seed: of styles drawn at random
 
     Example:
         vid2vid synthesize runs/drive data/drive/clip --frames 57: --out drive.mp4
@@ -44,6 +51,8 @@ def synthesize(
             conditions,
             out,
             first_frames=first_frame or (),
+            styles=style or (),
+            relabel=relabel or (),
             frames=frames,
             size=size,
             native=native,

@@ -11,6 +11,7 @@ def train(
     recipe: str,
     out: Path,
     frames: str | None = None,
+    start_from: Path | None = None,
     device: str = "auto",
 ) -> None:
     """Train a renderer on a dataset; the same command goes on where it stopped.
@@ -23,6 +24,8 @@ def train(
         recipe (NAME): a recipe of the package, or a YAML file; vid2vid info lists the names
         out (RUN): the run folder
         frames (START:STOP): learn from this part of each clip (default: all)
+        start_from (MODEL): go on from a model: a coarser one, an imported one, or one of other footage; what
+            has the same shape is taken
         device: auto, cpu, cuda, cuda:1 or mps
 
     Example:
@@ -32,5 +35,15 @@ def train(
     from vid2vid.training import train as run
 
     with Bar("train", "steps") as bar:
-        model = run(dataset, recipe, out, settings, frames=frames, device=device, progress=bar, say=bar.say)
+        model = run(
+            dataset,
+            recipe,
+            out,
+            settings,
+            frames=frames,
+            start_from=start_from,
+            device=device,
+            progress=bar,
+            say=bar.say,
+        )
     print(f"Model: {model}")

@@ -94,6 +94,25 @@ class ConditionSchema:
             encoded[:, -1:] = instance_edges(instances).to(dtype)
         return encoded
 
+    def objects(self, labels: Tensor | None, instances: Tensor | None, like: Tensor) -> Tensor:
+        """Numbers that tell apart what can have a style of its own: each instance of a foreground class, all
+        of any other class. The class is the number modulo the count of classes; an image is one object.
+
+        Args:
+            labels, instances: (B, H, W), as for ``encode``.
+            like: (B, C, H, W), for the shape where there are no labels.
+
+        Returns:
+            (B, H, W) int64.
+        """
+        if self.labels is None or labels is None:
+            return torch.zeros(len(like), *like.shape[-2:], dtype=torch.int64, device=like.device)
+        if instances is None:
+            return labels
+        moving = torch.zeros(len(self.labels), dtype=torch.bool, device=labels.device)
+        moving[list(self.labels.foreground)] = True
+        return labels + len(self.labels) * torch.where(moving[labels], instances, 0)
+
     def tint(self, condition: Tensor) -> np.ndarray:
         """A picture for people, (H, W, 3) uint8 RGB, of one encoded condition (channels, H, W).
 

@@ -58,7 +58,7 @@ def demo(
         city = City(seed, size, renderer.rate)
     except ValueError as error:
         raise UserError(str(error)) from error
-    renderer.renderer.to(where).eval()
+    renderer.to(where).renderer.eval()
     shown: list[np.ndarray] = []
 
     def conditions() -> Iterator[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import tee
@@ -46,6 +46,14 @@ class Described:
             image=None if self.image is None else to_tensor(self.image)[None].to(device),
         )
 
+    def objects(self, schema: ConditionSchema, like: Tensor) -> Tensor:
+        """(1, H, W) on the device of ``like``, (1, C, H, W): what can have a style of its own."""
+        labels, instances = (
+            None if kind is None else torch.from_numpy(kind)[None].to(like.device)
+            for kind in (self.labels, self.instances)
+        )
+        return schema.objects(labels, instances, like)
+
 
 class ConditionSource:
     """The conditions under a path, read one at a time.
@@ -56,6 +64,7 @@ class ConditionSource:
         schema: what the model wants.
         size: (width, height) to resize to; None keeps the size.
         frames: a part, such as ``55:71``.
+        relabel: semantic edits, ``tree=building`` each: what is a tree is taken for a building.
 
     Attributes:
         size: (width, height) of what it gives.
@@ -66,9 +75,15 @@ class ConditionSource:
     """
 
     def __init__(
-        self, path: Path, schema: ConditionSchema, size: Size | None = None, frames: str | None = None
+        self,
+        path: Path,
+        schema: ConditionSchema,
+        size: Size | None = None,
+        frames: str | None = None,
+        relabel: Sequence[str] = (),
     ) -> None:
         self.schema = schema
+        self._relabelled = _relabelling(schema, relabel)
         self.path = _find(path, schema)
         if schema.kind == "image" and schema.channels != 3:
             raise UserError(
@@ -138,7 +153,7 @@ class ConditionSource:
         assert labels is not None
         for t in self.picks:
             try:
-                yield labels.indices(self._ids(self._files[t])).astype(np.uint16)
+                yield self._relabelled[labels.indices(self._ids(self._files[t]))]
             except ValueError as error:
                 raise UserError(f"{self._files[t]}: {error}; the model knows only its own classes") from None
 
@@ -156,6 +171,25 @@ class ConditionSource:
                 yield self._ids(names[stem])
         else:
             yield from track_components((labels.ids(item) for item in maps), labels)
+
+
+def _relabelling(schema: ConditionSchema, words: Sequence[str]) -> np.ndarray:
+    """The class index, 16 bits, that stands for each one."""
+    if words and schema.labels is None:
+        raise UserError(
+            f"--relabel {words[0]}: the model renders pictures of {schema.name}; they have no classes"
+        )
+    names = schema.labels.names if schema.labels is not None else ()
+    table = np.arange(len(names), dtype=np.uint16)
+    for word in words:
+        old, equals, new = word.partition("=")
+        for name in (old, new):
+            if not equals or name not in names:
+                raise UserError(
+                    f"--relabel {word}: write OLD=NEW with classes of the model: {', '.join(names)}"
+                )
+        table[names.index(old)] = names.index(new)
+    return table
 
 
 def _find(path: Path, schema: ConditionSchema) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from torch import Tensor
 
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
+from vid2vid.inference.first_frame import choose_first_frames
 from vid2vid.inference.source import ConditionSource, Described
 from vid2vid.inference.stream import stream
+from vid2vid.inference.styling import Styling
 from vid2vid.progress import Progress, silent
-from vid2vid.types import Size, to_picture, to_tensor
-from vid2vid.video import PictureWriter, VideoWriter, open_writer, read_picture, resize_picture
+from vid2vid.types import Size, to_picture
+from vid2vid.video import PictureWriter, VideoWriter, open_writer
 from vid2vid.zoo import Model, load_model
 
 LARGEST = 16384
@@ -28,6 +31,8 @@ def synthesize(
     out: Path | str,
     *,
     first_frames: Sequence[Path | str] = (),
+    styles: Sequence[str] = (),
+    relabel: Sequence[str] = (),
     frames: str | None = None,
     size: Size | None = None,
     native: bool = False,
@@ -42,14 +47,17 @@ def synthesize(
         model: a model, its folder, a run, or the name of a bundled model.
         conditions: a clip folder, a folder of condition pictures, or a video of them.
         out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions.
-        first_frames: pictures that belong to the first conditions; they come out as they are, and the
-            renderer goes on from them. None: it makes its own first frame.
+        first_frames: where the first frames come from; see ``choose_first_frames``. None: the model's image
+            generator, if it has one, else the renderer makes its own.
+        styles: how objects look, for a model with styles; see ``Styling``. Several are rendered at once, side
+            by side.
+        relabel: semantic edits, such as ``tree=building``.
         frames: a part of the conditions, such as ``55:71``.
         size: (width, height) of the frames; default: what the model was trained at.
         native: keep the size of the conditions instead.
         audio_from: a video whose sound is carried over.
         device: auto, cpu, cuda, cuda:1, mps.
-        seed: of anything random in the renderer.
+        seed: of what is random: styles that are drawn.
         progress: called after every frame.
 
     Returns:
@@ -59,28 +67,40 @@ def synthesize(
         UserError: model, conditions or pictures are missing, damaged or of the wrong kind.
     """
     where = pick_device(device)
-    renderer = model if isinstance(model, Model) else load_model(model, where)
-    renderer.renderer.to(where).eval()
-    torch.manual_seed(seed)
+    renderer = (model if isinstance(model, Model) else load_model(model, where)).to(where)
+    renderer.renderer.eval()
     wanted = None if native else _checked(size or renderer.size)
-    source = ConditionSource(Path(conditions), renderer.schema, wanted, frames)
-    if len(first_frames) > len(source):
-        raise UserError(
-            f"{conditions}: {len(source)} conditions for {len(first_frames)} first frames; give fewer"
-        )
-    given = [_read_first_frame(path, source.size, where) for path in first_frames]
+    source = ConditionSource(Path(conditions), renderer.schema, wanted, frames, relabel)
+    renderer, given = choose_first_frames(renderer, first_frames, source, where)
+    looks: list[Styling | None] = [Styling(renderer, style, seed) for style in styles]
+    if not looks:
+        looks = [Styling(renderer, seed=seed) if renderer.architecture.styles else None]
     described: list[Described] = []
 
     def encoded() -> Iterator[Tensor]:
         for item in source:
             described[:] = [item]
-            yield item.encode(renderer.schema, where)
+            condition = item.encode(renderer.schema, where)
+            objects = item.objects(renderer.schema, condition)
+            yield torch.cat(
+                [condition if look is None else torch.cat([condition, look(objects)], 1) for look in looks]
+            )
 
+    first = [frame.expand(len(looks), -1, -1, -1) for frame in given]
     with open_writer(out, source.rate or renderer.rate, audio_from=audio_from) as writer:
-        for done, frame in enumerate(stream(renderer, encoded(), given), start=1):
-            _write(writer, to_picture(frame[0]), described[0])
+        for done, made in enumerate(stream(renderer, encoded(), first), start=1):
+            _write(writer, _grid([to_picture(frame) for frame in made]), described[0])
             progress(done, len(source))
     return len(source)
+
+
+def _grid(pictures: list[np.ndarray]) -> np.ndarray:
+    """Pictures of one size in rows, as near to a square of them as can be."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    blank = np.zeros_like(pictures[0])
+    cells = pictures + [blank] * (-len(pictures) % columns)
+    rows = [np.concatenate(cells[i : i + columns], axis=1) for i in range(0, len(cells), columns)]
+    return np.concatenate(rows, axis=0)
 
 
 def _checked(size: Size) -> Size:
@@ -95,7 +115,3 @@ def _write(writer: VideoWriter | PictureWriter, picture: np.ndarray, condition: 
         writer.write(picture, name=condition.name and f"{condition.name}{writer.suffix}")
     else:
         writer.write(picture, condition.time)
-
-
-def _read_first_frame(path: Path | str, size: Size, where: torch.device) -> Tensor:
-    return to_tensor(resize_picture(read_picture(path), size))[None].to(where)

@@ -33,10 +33,21 @@ class FeatureEncoder(nn.Module):
         initialise(self)
 
     def forward(self, frames: Tensor, objects: Tensor) -> Tensor:
-        """Frames (B, 3, H, W) in [-1, 1] and objects (B, H, W), integers: (B, styles, H, W)."""
+        """Frames (B, 3, H, W) in [-1, 1] and objects (B, H, W), integers: (B, styles, H, W).
+
+        Clips, (B, T, 3, H, W) and (B, T, H, W), give (B, T, styles, H, W): an object has one style in all
+        frames of its clip.
+        """
+        clip = frames.shape[1:-3]
         height, width = frames.shape[-2:]
-        features = self.network(pad_to_multiple(frames, self.multiple, self._least))
-        return object_mean(torch.tanh(self.head(features))[..., :height, :width], objects)
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        features = self.network(pad_to_multiple(flat, self.multiple, self._least))
+        features = torch.tanh(self.head(features))[..., :height, :width]
+        if not clip:
+            return object_mean(features, objects)
+        # The frames of a clip, one below the other, are one tall picture.
+        tall = features.unflatten(0, (-1, *clip)).transpose(1, 2).flatten(2, 3)
+        return object_mean(tall, objects.flatten(1, 2)).unflatten(2, (-1, height)).transpose(1, 2)
 
 
 def object_mean(features: Tensor, objects: Tensor) -> Tensor:

@@ -57,6 +57,9 @@ def _load(folder: Path, trainer: Trainer) -> int:
         training = read_tensors(folder / "training_generator.safetensors", trainer.renderer.state_dict())
         trainer.renderer.load_state_dict(training)
         trainer.average.n_averaged.fill_(step)
+    if trainer.encoder is not None:
+        encoder = read_tensors(folder / "encoder.safetensors", trainer.encoder.state_dict())
+        trainer.encoder.load_state_dict(encoder)
     judges = read_tensors(folder / "discriminators.safetensors", _judges(trainer))
     trainer.objective.load_state_dict(judges, strict=False)
     _restore_moments(trainer, folder / "optimiser.safetensors")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from vid2vid.conditions import ConditionSchema
 from vid2vid.data import Clip
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
@@ -21,6 +19,7 @@ from vid2vid.training.trainer import Metrics
 from vid2vid.types import to_picture, to_tensor
 from vid2vid.video import VideoWriter, whole_file
 from vid2vid.video.files import writing_failed
+from vid2vid.zoo.folder import Model
 
 SAMPLE_FRAMES = 24
 
@@ -87,28 +86,30 @@ def _forget_after(path: Path, step: int) -> None:
 
 
 @torch.no_grad()
-def write_sample(
-    path: Path, renderer: Renderer | ImageRenderer, schema: ConditionSchema, clip: Clip, rate: Fraction
-) -> None:
+def write_sample(path: Path, renderer: Renderer | ImageRenderer, model: Model, clip: Clip) -> None:
     """A video of the condition, the real frames and the synthesis side by side.
 
     It starts from real frames where the model keeps a history.
     """
-    device = next(renderer.parameters()).device
+    device, schema = next(renderer.parameters()).device, model.schema
     training = renderer.training
     renderer.eval()
     count = min(len(clip), SAMPLE_FRAMES)
     state = None
     given: list[tuple[torch.Tensor, torch.Tensor]] = []
-    with VideoWriter(path, rate) as writer:
+    with VideoWriter(path, model.rate) as writer:
         for t in range(count):
             read = clip.read(t, t + 1)
             real = to_tensor(read.frames).to(device)
-            condition = schema.encode(
-                labels=None if read.labels is None else torch.from_numpy(read.labels).to(device),
-                instances=None if read.instances is None else torch.from_numpy(read.instances).to(device),
-                image=None if read.image is None else to_tensor(read.image).to(device),
+            labels, instances = (
+                None if kind is None else torch.from_numpy(kind).to(device)
+                for kind in (read.labels, read.instances)
             )
+            image = None if read.image is None else to_tensor(read.image).to(device)
+            condition = schema.encode(labels, instances, image)
+            if model.encoder is not None:
+                styles = model.encoder(real, schema.objects(labels, instances, like=real))
+                condition = torch.cat([condition, styles], dim=1)
             if len(given) < renderer.history:
                 given.append((condition, real))
                 made = real

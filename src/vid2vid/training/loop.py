@@ -18,6 +18,8 @@ from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.training.checkpoint import load_checkpoint, save_checkpoint
 from vid2vid.training.logging import RunLog, write_sample
+from vid2vid.training.looks import learn_styles
+from vid2vid.training.start import start_from as begin_with
 from vid2vid.training.trainer import Metrics, Trainer
 from vid2vid.types import VideoBatch
 from vid2vid.video import whole_file
@@ -32,6 +34,7 @@ def train(
     overrides: Iterable[str] = (),
     *,
     frames: str | None = None,
+    start_from: Path | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,
@@ -44,6 +47,8 @@ def train(
         out: the run folder.
         overrides: ``section.key=value`` words.
         frames: the part of each clip to learn from, such as ``0:57``.
+        start_from: a model to go on from: each of its networks that has the same shape here (a coarser scale,
+            the discriminators) is taken. A run that has a checkpoint goes on from that.
         device: auto, cpu, cuda, cuda:1, mps.
         progress: called after every step with the latest losses.
         say: called with the few lines worth telling (what is resumed, what is missing).
@@ -67,7 +72,7 @@ def train(
                 f"{recipe}: loss.perceptual alone needs VGG-19 weights in torch's cache; add loss.gan"
             )
         say("no VGG-19 weights in torch's cache: training without the perceptual loss")
-    run.begin(say)
+    run.begin(start_from, say)
     with RunLog(out, run.trainer.step) as log, _interruptible(say) as interrupted:
         for metrics in run.steps(interrupted):
             log.write(run.trainer.step, run.trainer.frames, metrics)
@@ -90,11 +95,11 @@ class _Run:
         about = {"name": settings.name, "dataset": data.name, "frames": frames}
         rate = data.clips[0].rate
         self.model = Model.build(settings.model, data.schema, settings.data.size, rate, **about)
-        self.trainer = Trainer(self.model.renderer, data.schema, settings, device)
+        self.trainer = Trainer(self.model, settings, device)
         self.sequence = 0
 
-    def begin(self, say: Callable[[str], None]) -> None:
-        """From the newest checkpoint, where there is one."""
+    def begin(self, start: Path | str | None, say: Callable[[str], None]) -> None:
+        """From the newest checkpoint, where there is one; else from another model, if one is named."""
         if folders := checkpoint_folders(self.out):
             about = read_json(folders[-1] / "config.json").get("about") or {}
             for key in ("dataset", "frames"):
@@ -104,6 +109,8 @@ class _Run:
                     )
             self.sequence = load_checkpoint(folders[-1], self.trainer)
             say(f"going on from {folders[-1].name}")
+        elif start is not None:
+            begin_with(start, self.trainer, say)
         self.batches = _batches(
             self.data, self.settings, self.sequence
         )  # complains before anything is written
@@ -136,13 +143,15 @@ class _Run:
         trainer, model = self.trainer, self.model
         about = {**model.about, "steps": trainer.step, "frames_seen": trainer.frames}
         kept = replace(model, renderer=trainer.result, about=about)
+        if model.encoder is not None and model.styles is not None:
+            learn_styles(model.styles, model.encoder, model.schema, self.data)
         return save_checkpoint(self.out, kept, trainer, self.sequence, self.settings.train.keep)
 
     def sample(self) -> None:
         folder = self.out / "samples"
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{self.trainer.step:07d}.mp4"
-        write_sample(path, self.trainer.result, self.data.schema, self.data.clips[0], self.model.rate)
+        write_sample(path, self.trainer.result, self.model, self.data.clips[0])
 
 
 def _check_folder(out: Path, settings: Recipe) -> None:

@@ -13,11 +13,16 @@ class Stage:
 
     rate: float
     """Factor on both learning rates."""
+    finest_alone: bool = False
+    """Only the finest scale learns."""
 
 
 def stage_at(step: int, train: TrainConfig) -> Stage:
-    """Constant learning rate, then linear decay to zero at the last step (paper, section 4)."""
+    """Constant learning rate, then linear decay to zero at the last step (paper, section 4); at first the
+    finest scale alone, then all of them."""
     start = train.decay_from * train.steps
-    if step < start or train.steps <= start:
-        return Stage(rate=1.0)
-    return Stage(rate=max(0.0, (train.steps - step) / (train.steps - start)))
+    decays = start < train.steps and step >= start
+    return Stage(
+        rate=max(0.0, (train.steps - step) / (train.steps - start)) if decays else 1.0,
+        finest_alone=step < train.finest_alone * train.steps,
+    )

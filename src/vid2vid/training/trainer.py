@@ -23,6 +23,7 @@ from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.schedule import stage_at
 from vid2vid.types import GeneratorOutput, VideoBatch
+from vid2vid.zoo.folder import Model
 
 PATIENCE = 10
 """Non-finite steps in a row after which training is given up."""
@@ -36,24 +37,20 @@ class Trainer:
     step: optimiser steps done; frames: frames generated so far, over the whole batch.
     """
 
-    def __init__(
-        self,
-        renderer: Renderer | ImageRenderer,
-        schema: ConditionSchema,
-        recipe: Recipe,
-        device: torch.device,
-    ) -> None:
-        self.recipe, self.schema, self.device = recipe, schema, device
-        self.renderer = renderer.to(device).train()
-        self.objective = build_objective(schema, recipe).to(device)
+    def __init__(self, model: Model, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.schema, self.device = recipe, model.schema, device
+        self.renderer = model.renderer.to(device).train()
+        self.encoder = model.encoder and model.encoder.to(device).train()
+        self.objective = build_objective(self.schema, recipe).to(device)
         self.average: AveragedModel | None = None
         if recipe.train.ema:
             self.average = AveragedModel(
-                renderer, multi_avg_fn=get_ema_multi_avg_fn(recipe.train.ema), use_buffers=True
+                self.renderer, multi_avg_fn=get_ema_multi_avg_fn(recipe.train.ema), use_buffers=True
             )
+        self.learners = [*self.renderer.parameters(), *(self.encoder.parameters() if self.encoder else ())]
         self.judges = [p for p in self.objective.parameters() if p.requires_grad]
         train = recipe.train
-        self.optimiser = torch.optim.Adam(renderer.parameters(), train.lr, train.betas)
+        self.optimiser = torch.optim.Adam(self.learners, train.lr, train.betas)
         self.judge_optimiser = (
             torch.optim.Adam(self.judges, train.discriminator_lr, train.betas) if self.judges else None
         )
@@ -93,26 +90,29 @@ class Trainer:
             self.recipe.discriminator.sparse,
         )
         if given:
-            state = self.renderer.init_state(condition[:, :given], batch.frames[:, :given])
+            known = self._with_styles(condition, batch, slice(0, given)).detach()
+            state = self.renderer.init_state(known, batch.frames[:, :given])
             window.push(batch.frames[:, :given], batch.frames[:, :given], batch.flow[:, :given])
             last = batch.frames[:, given - 1]
         else:
-            state = self.renderer.init_state(condition[:, 0])
+            state = self.renderer.init_state(self._with_styles(condition, batch, slice(0, 1)).detach()[:, 0])
             last = torch.zeros_like(batch.frames[:, 0])
 
         size = self.recipe.train.chunk
         for start in range(given, length, size):
             stop = min(start + size, length)
+            now = slice(start, stop)
+            self._choose_learners()
+            seen = self._with_styles(condition, batch, now)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
                 if (t - start) % self.recipe.train.backprop == 0:
                     state = state.detach()
                 before.append(last.detach())
-                output, state = self.renderer.step(condition[:, t], state)
+                output, state = self.renderer.step(seen[:, t - start], state)
                 outputs.append(output)
                 last = output.frame
-            now = slice(start, stop)
             real = batch.frames[:, now]
             made = torch.stack([output.frame for output in outputs], dim=1)
             chunk = Chunk(
@@ -127,6 +127,24 @@ class Trainer:
             )
             self.frames += made.shape[0] * made.shape[1]
             yield self._optimise(chunk)
+
+    def _with_styles(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
+        """The conditions of some frames and, after their own channels, the styles of what is seen there."""
+        if self.encoder is None:
+            return condition[:, now]
+        frames = batch.frames[:, now]
+        labels, instances = (
+            None if kind is None else kind[:, now].flatten(0, 1) for kind in (batch.labels, batch.instances)
+        )
+        objects = self.schema.objects(labels, instances, frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        return torch.cat([condition[:, now], self.encoder(frames, objects)], dim=2)
+
+    def _choose_learners(self) -> None:
+        """What learns at this step: all scales, or the finest alone."""
+        if isinstance(self.renderer, Renderer):
+            alone = stage_at(self.step, self.recipe.train).finest_alone
+            for network in self.renderer.networks[:-1]:
+                network.requires_grad_(not alone)
 
     def _prepare(self, batch: VideoBatch) -> tuple[Tensor, Tensor]:
         """Encoded conditions (B, T, C, H, W) and confidence of the reference flow (B, T, 1, H, W)."""
@@ -160,7 +178,7 @@ class Trainer:
             discriminator = torch.stack(list(losses.discriminator.values())).sum()
             total = total + discriminator
             discriminator.backward(inputs=self.judges, retain_graph=True)
-        generator.backward(inputs=list(self.renderer.parameters()))
+        generator.backward(inputs=[weight for weight in self.learners if weight.requires_grad])
         self.step += 1
         if torch.isfinite(total) and self._gradients_are_finite():
             self.optimiser.step()
@@ -180,7 +198,7 @@ class Trainer:
 
     def _gradients_are_finite(self) -> bool:
         """A finite loss may still have a gradient that is not, which would spoil the weights for good."""
-        weights = [*self.renderer.parameters(), *self.judges]
+        weights = [*self.learners, *self.judges]
         return bool(get_total_norm([w.grad for w in weights if w.grad is not None]).isfinite())
 
     def _skip(self, terms: dict[str, Tensor]) -> None:

@@ -90,19 +90,28 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise OSError(errno.ENOSPC, str(error)) from error
 
 
+def read_any_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, whatever they are called.
+
+    Raises:
+        UserError: no such file, or not a whole one.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; copy the model again") from None
+    except (OSError, SafetensorError, ValueError, KeyError) as error:  # KeyError: a type torch does not know
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a whole safetensors file ({reason}); copy the model again") from error
+
+
 def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors that have exactly the names, shapes and types of ``expected`` and only finite values.
 
     Raises:
         UserError: the first thing that does not fit, in one line.
     """
-    try:
-        tensors = load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; copy the model again") from None
-    except (OSError, SafetensorError, ValueError, KeyError) as error:  # KeyError: a type torch does not know
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a whole safetensors file ({reason}); copy the model again") from error
+    tensors = read_any_tensors(path)
     for name in expected:
         if name not in tensors:
             raise UserError(f"{path}: tensor {name} is missing; the file belongs to another model")

@@ -18,6 +18,7 @@ from vid2vid.errors import UserError
 from vid2vid.models.feature_encoder import FeatureEncoder
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
+from vid2vid.models.styles import Styles
 from vid2vid.types import Size
 from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json, write_tensors
 
@@ -32,7 +33,8 @@ class Model:
 
     architecture: the generator's settings; schema: what its conditions are; size, rate: what it was trained
     at; about: free facts for the model card (data, recipe, frames seen); encoder: of styles, if it has any;
-    first_frame: an image model that makes the first frames where none are given.
+    styles: the looks its encoder found in the training set; first_frame: an image model that makes the first
+    frames where none are given.
     """
 
     renderer: Renderer | ImageRenderer
@@ -42,6 +44,7 @@ class Model:
     rate: Fraction
     about: dict[str, Any]
     encoder: FeatureEncoder | None = None
+    styles: Styles | None = None
     first_frame: Model | None = None
 
     @classmethod
@@ -55,15 +58,18 @@ class Model:
     ) -> Model:
         """An untrained model; weights come from torch's random state."""
         renderer = build_renderer(architecture, schema.channels, schema.foreground_channels)
-        encoder = build_encoder(architecture)
+        encoder, styles = None, None
+        if architecture.styles:
+            width, downs = architecture.style_width, architecture.style_downs
+            encoder = FeatureEncoder(architecture.styles, width=width, downs=downs)
+            styles = Styles(len(schema.labels) if schema.labels else 1, architecture.styles)
         exact = Fraction(rate).limit_denominator(100_000)
-        return cls(renderer, architecture, schema, size, exact, about, encoder)
+        return cls(renderer, architecture, schema, size, exact, about, encoder, styles)
 
     def to(self, device: torch.device | str) -> Model:
         """The same model; its networks are moved."""
-        for module in (self.renderer, self.encoder):
-            if module is not None:
-                module.to(device)
+        for module in _networks(self).values():
+            module.to(device)
         if self.first_frame is not None:
             self.first_frame.to(device)
         return self
@@ -81,13 +87,6 @@ def build_renderer(
         known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
         return ImageRenderer(channels + styles, styles=styles, **{name: settings[name] for name in known})
     return Renderer(channels + styles, foreground_channels=foreground, **settings)
-
-
-def build_encoder(architecture: ModelConfig) -> FeatureEncoder | None:
-    """The encoder of styles, where the settings ask for any."""
-    if not architecture.styles:
-        return None
-    return FeatureEncoder(architecture.styles, width=architecture.style_width, downs=architecture.style_downs)
 
 
 def save_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
@@ -128,8 +127,8 @@ def write_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Ten
 
 def _networks(model: Model) -> dict[str, torch.nn.Module]:
     """A model's own networks by the names of their files."""
-    networks: dict[str, torch.nn.Module] = {"generator": model.renderer}
-    return networks if model.encoder is None else networks | {"encoder": model.encoder}
+    networks = {"generator": model.renderer, "encoder": model.encoder, "styles": model.styles}
+    return {name: network for name, network in networks.items() if network is not None}
 
 
 def _is_empty(folder: Path) -> bool:
@@ -147,8 +146,11 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
     # Shapes first, without memory: it is had only when the file holds what the settings promise.
     with torch.device("meta"):
         model = _from_config(read_json(where), where)
-    if not (folder / "encoder.safetensors").is_file():  # an imported generator may have come without
+    # An imported generator may have come without.
+    if not (folder / "encoder.safetensors").is_file():
         model = dataclasses.replace(model, encoder=None)
+    if not (folder / "styles.safetensors").is_file():
+        model = dataclasses.replace(model, styles=None)
     for name, module in _networks(model).items():
         tensors = read_tensors(folder / f"{name}.safetensors", module.state_dict())
         # Copies, because what was read may still be the file itself, mapped into memory.
@@ -164,6 +166,11 @@ def bundled() -> dict[str, Path]:
     """The models that come with the package, by name."""
     folder = Path(__file__).parent / "bundled"
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}
+
+
+def is_model(path: Path) -> bool:
+    """Whether a model folder or a run with a checkpoint lies there."""
+    return (path / "config.json").is_file() or bool(checkpoint_folders(path))
 
 
 def find_model(path: Path | str) -> Path:

@@ -275,7 +275,7 @@ def _fill_image(model: Model, files: dict[str, _File]) -> Model:
     assert isinstance(model.renderer, ImageRenderer)
     _load(model.renderer, fill_image_renderer(model.renderer, model.architecture, file.tensors, file.path))
     if "E" not in files:
-        return replace(model, encoder=None)
+        return replace(model, encoder=None, styles=None)
     file = files["E"]
     downs = (file.plain("model") - 2) // 2
     styles = file.shape(f"model.{6 * downs + 5}.weight")[0]
@@ -288,7 +288,7 @@ def _fill_image(model: Model, files: dict[str, _File]) -> Model:
     with torch.device("meta"):
         encoder = FeatureEncoder(styles, width=width, downs=downs)
     _load(encoder, fill_encoder(encoder, downs, file.tensors, file.path))
-    return replace(model, architecture=config, encoder=encoder)
+    return replace(model, architecture=config, encoder=encoder, styles=None)
 
 
 def _discriminators(

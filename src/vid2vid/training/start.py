@@ -1,0 +1,66 @@
+"""Starting from what another model has learnt: a coarser one, an imported one, one of other footage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from vid2vid.errors import UserError
+from vid2vid.models.renderer import Renderer
+from vid2vid.training.trainer import Trainer
+from vid2vid.zoo.files import read_any_tensors
+from vid2vid.zoo.folder import find_model
+
+
+def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -> None:
+    """Takes every network of ``path`` that has one of the same shape here; each wholly or not at all.
+
+    The scales of a renderer count as networks of their own, so a model of two scales starts from one of one.
+
+    Raises:
+        UserError: no such model, a damaged file, or nothing in it fits.
+    """
+    folder = find_model(path)
+    taken: list[str] = []
+    left: list[str] = []
+    for file, networks in _networks(trainer).items():
+        if not (folder / f"{file}.safetensors").is_file():
+            continue
+        tensors = read_any_tensors(folder / f"{file}.safetensors")
+        for name, network in networks.items():
+            known = {
+                key.removeprefix(f"{name}."): value
+                for key, value in tensors.items()
+                if key.startswith(f"{name}.") or not name
+            }
+            (taken if _fill(network, known) else left).append(name or file)
+    if not any(name == "coarsest" or name.startswith(("enhancers", "generator")) for name in taken):
+        raise UserError(f"{folder}: no network in it has the shape of this recipe's; see vid2vid info")
+    say(f"starting from {folder}: {', '.join(taken)}" + (f"; anew: {', '.join(left)}" if left else ""))
+    if trainer.average is not None:
+        trainer.average.module.load_state_dict(trainer.renderer.state_dict())
+
+
+def _networks(trainer: Trainer) -> dict[str, dict[str, nn.Module]]:
+    """By file, what can be taken from it, by the beginning of its tensors' names."""
+    renderer = trainer.renderer
+    scales: dict[str, nn.Module] = {"": renderer}
+    if isinstance(renderer, Renderer):
+        scales = {"coarsest": renderer.coarsest}
+        scales |= {f"enhancers.{i}": enhancer for i, enhancer in enumerate(renderer.enhancers)}
+    objective = trainer.objective
+    judges = {f"video_discriminators.{i}": judge for i, judge in enumerate(objective.video_discriminators)}
+    if objective.image_discriminator is not None:
+        judges["image_discriminator"] = objective.image_discriminator
+    found: dict[str, dict[str, nn.Module]] = {"generator": scales, "discriminators": judges}
+    return found if trainer.encoder is None else found | {"encoder": {"": trainer.encoder}}
+
+
+def _fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    if shapes != {name: value.shape for name, value in tensors.items()}:
+        return False
+    network.load_state_dict(dict(tensors))
+    return True
