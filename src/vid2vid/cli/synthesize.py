@@ -27,8 +27,8 @@ def synthesize(
         conditions: a clip folder, a folder of label maps or pictures, or a video of pictures
         out (X): a video (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions
         first_frame (SOURCE): the first frames: pictures, which come out as they are; or a clip or video,
-            whose frames are taken; or an image model, which paints them; or self, for self-made ones (default:
-            the model's own image generator, else self-made)
+            whose frames are taken; or an image model, which paints them; or self, for self-made ones
+            (default: the model's own image generator, else self-made)
         style (STYLE): how things look, for a model with styles: a number (0 is most common), random (each
             object draws its own), or by class, such as 0,car=random,tree=2; several make a grid
         relabel (OLD=NEW): semantic edits, such as tree=building

@@ -42,17 +42,13 @@ def choose_first_frames(
         if painter.renderer.history:
             raise UserError(f"{path}: looks at past frames, so it cannot make the first; give an image model")
         if painter.schema != model.schema:
-            raise UserError(
-                f"{path}: was trained on other conditions than the model; give one of the same data"
-            )
+            raise UserError(f"{path}: was trained on other conditions than the model; give one like it")
         return replace(model, first_frame=painter), []
     if len(words) == 1 and path.exists() and path.suffix.lower() not in PICTURE_SUFFIXES:
         clip = open_frames(path / "frames" if (path / "frames").is_dir() else path)
         picks = source.picks[: max(model.renderer.history, 1)]
         if picks[-1] >= len(clip):
-            raise UserError(
-                f"{path}: holds {len(clip)} frames, number {picks[-1]} is wanted; give the whole clip"
-            )
+            raise UserError(f"{path}: holds {len(clip)} frames, not number {picks[-1]}; give the whole clip")
         pictures = [clip[number].image for number in picks]
     else:
         pictures = [read_picture(Path(word)) for word in words]

@@ -176,18 +176,14 @@ class ConditionSource:
 def _relabelling(schema: ConditionSchema, words: Sequence[str]) -> np.ndarray:
     """The class index, 16 bits, that stands for each one."""
     if words and schema.labels is None:
-        raise UserError(
-            f"--relabel {words[0]}: the model renders pictures of {schema.name}; they have no classes"
-        )
+        raise UserError(f"--relabel {words[0]}: the model renders {schema.name}, which has no classes")
     names = schema.labels.names if schema.labels is not None else ()
     table = np.arange(len(names), dtype=np.uint16)
     for word in words:
         old, equals, new = word.partition("=")
         for name in (old, new):
             if not equals or name not in names:
-                raise UserError(
-                    f"--relabel {word}: write OLD=NEW with classes of the model: {', '.join(names)}"
-                )
+                raise UserError(f"--relabel {word}: write OLD=NEW with two of {', '.join(names)}")
         table[names.index(old)] = names.index(new)
     return table
 

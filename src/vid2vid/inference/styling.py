@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vid2vid.errors import UserError
+from vid2vid.models.styles import Styles
 from vid2vid.zoo import Model
 
 
@@ -23,14 +24,16 @@ class Styling:
     """
 
     def __init__(self, model: Model, choice: str = "0", seed: int = 0) -> None:
-        if model.styles is None:
+        count = model.architecture.styles
+        if not count:
             raise UserError(
-                f"--style {choice}: this model has learnt one look only; train one with model.styles=3"
+                f"--style {choice}: this model knows one look only; train one with model.styles=3"
             )
-        self.styles = model.styles
-        self.seed = seed
         labels = model.schema.labels
         names = labels.names if labels is not None else ("everything",)
+        # Of an imported generator no looks are known: zero, the middle of all.
+        self.styles = model.styles or Styles(len(names), count)
+        self.seed = seed
         self._chosen = ["0"] * len(names)
         for word in choice.split(","):
             name, equals, look = word.rpartition("=")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vid2vid.conditions import ConditionSchema
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
 from vid2vid.inference.first_frame import choose_first_frames
@@ -75,23 +76,31 @@ def synthesize(
     looks: list[Styling | None] = [Styling(renderer, style, seed) for style in styles]
     if not looks:
         looks = [Styling(renderer, seed=seed) if renderer.architecture.styles else None]
-    described: list[Described] = []
-
-    def encoded() -> Iterator[Tensor]:
-        for item in source:
-            described[:] = [item]
-            condition = item.encode(renderer.schema, where)
-            objects = item.objects(renderer.schema, condition)
-            yield torch.cat(
-                [condition if look is None else torch.cat([condition, look(objects)], 1) for look in looks]
-            )
-
+    now: list[Described] = []
+    encoded = _encoded(source, renderer.schema, looks, where, now)
     first = [frame.expand(len(looks), -1, -1, -1) for frame in given]
     with open_writer(out, source.rate or renderer.rate, audio_from=audio_from) as writer:
-        for done, made in enumerate(stream(renderer, encoded(), first), start=1):
-            _write(writer, _grid([to_picture(frame) for frame in made]), described[0])
+        for done, made in enumerate(stream(renderer, encoded, first), start=1):
+            _write(writer, _grid([to_picture(frame) for frame in made]), now[0])
             progress(done, len(source))
     return len(source)
+
+
+def _encoded(
+    source: ConditionSource,
+    schema: ConditionSchema,
+    looks: Sequence[Styling | None],
+    device: torch.device,
+    now: list[Described],
+) -> Iterator[Tensor]:
+    """(looks, C, H, W) per frame: its condition, in every look. ``now`` tells what was drawn last."""
+    for item in source:
+        now[:] = [item]
+        condition = item.encode(schema, device)
+        objects = item.objects(schema, condition)
+        yield torch.cat(
+            [condition if look is None else torch.cat([condition, look(objects)], 1) for look in looks]
+        )
 
 
 def _grid(pictures: list[np.ndarray]) -> np.ndarray:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from vid2vid.config import LossWeights
+from vid2vid.config import LossWeights, Recipe
 from vid2vid.flow.warp import warp
 from vid2vid.losses.gan import feature_matching, least_squares
+from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
 from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
 from vid2vid.losses.temporal import Group
+from vid2vid.models.discriminators import MultiScaleDiscriminator
 from vid2vid.types import GeneratorOutput
 
 
@@ -53,6 +56,7 @@ class Objective(nn.Module):
         video_discriminators: one per temporal scale.
         perceptual: a perceptual distance of two pictures, or None.
         self_made_first: the model makes its own first frame (turns the mask term on).
+        scales: spatial scales of the generator; its flow, in pixels, doubles with each.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Objective(nn.Module):
         *,
         perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
         self_made_first: bool = False,
+        scales: int = 1,
     ) -> None:
         super().__init__()
         self.image_discriminator = image_discriminator
@@ -70,6 +75,7 @@ class Objective(nn.Module):
         self.weights = weights
         self.perceptual = perceptual
         self.self_made_first = self_made_first
+        self.flow_share = 1 / 2 ** (scales - 1)
 
     def forward(self, chunk: Chunk) -> Losses:
         """Losses of a chunk: means over its frames."""
@@ -145,7 +151,7 @@ class Objective(nn.Module):
                 chunk.confidence[:, picks].flatten(0, 1),
             )
             real, before = chunk.real[:, picks].flatten(0, 1), chunk.before_real[:, picks].flatten(0, 1)
-            terms["flow"] = masked_l1(flow, reference, confidence) * weights.flow
+            terms["flow"] = masked_l1(flow, reference, confidence) * weights.flow * self.flow_share
             terms["flow_warp"] = masked_l1(warp(before, flow), real, confidence) * weights.flow
             if self.self_made_first and weights.mask:
                 mask = _stack([output.mask for _, output in made])
@@ -157,6 +163,31 @@ class Objective(nn.Module):
             terms["temporal_warp"] = (
                 masked_l1(frame, expected, chunk.confidence.flatten(0, 1)) * weights.temporal_warp
             )
+
+
+def build_objective(channels: int, recipe: Recipe) -> Objective:
+    """The discriminators and losses of a recipe, untrained, for conditions of so many channels."""
+    judge, weights = recipe.discriminator, recipe.loss
+    build = partial(
+        MultiScaleDiscriminator,
+        scales=judge.scales,
+        width=judge.width,
+        layers=judge.layers,
+        spectral=judge.spectral,
+    )
+    image = build(channels + 3) if weights.gan else None
+    video_channels = judge.frames * 3 + (judge.frames - 1) * 2
+    count = judge.temporal_scales if weights.video_gan else 0
+    video: list[nn.Module] = [build(video_channels) for _ in range(count)]
+    vgg = find_vgg_weights() if weights.perceptual else None
+    return Objective(
+        image,
+        video,
+        weights,
+        perceptual=PerceptualLoss(vgg) if vgg else None,
+        self_made_first=recipe.train.self_made_first > 0,
+        scales=recipe.model.scales,
+    )
 
 
 def _stack(frames: Sequence[Tensor | None]) -> Tensor:

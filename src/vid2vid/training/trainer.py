@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vid2vid.conditions import ConditionSchema
 from vid2vid.config import Recipe
 from vid2vid.errors import Diverged
 from vid2vid.flow import photometric_confidence
-from vid2vid.losses.objective import Chunk, Objective
-from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
+from vid2vid.losses.objective import Chunk, build_objective
 from vid2vid.losses.temporal import TemporalWindow
-from vid2vid.models.discriminators import MultiScaleDiscriminator
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.schedule import stage_at
@@ -41,7 +37,7 @@ class Trainer:
         self.recipe, self.schema, self.device = recipe, model.schema, device
         self.renderer = model.renderer.to(device).train()
         self.encoder = model.encoder and model.encoder.to(device).train()
-        self.objective = build_objective(self.schema, recipe).to(device)
+        self.objective = build_objective(self.schema.channels, recipe).to(device)
         self.average: AveragedModel | None = None
         if recipe.train.ema:
             self.average = AveragedModel(
@@ -209,30 +205,6 @@ class Trainer:
                 f"losses not finite for {PATIENCE} steps in a row at step {self.step}, first {name}; "
                 "lower train.lr and resume from the last checkpoint"
             )
-
-
-def build_objective(schema: ConditionSchema, recipe: Recipe) -> Objective:
-    """The discriminators and losses of a recipe, untrained."""
-    judge, weights = recipe.discriminator, recipe.loss
-    build = partial(
-        MultiScaleDiscriminator,
-        scales=judge.scales,
-        width=judge.width,
-        layers=judge.layers,
-        spectral=judge.spectral,
-    )
-    image = build(schema.channels + 3) if weights.gan else None
-    video_channels = judge.frames * 3 + (judge.frames - 1) * 2
-    count = judge.temporal_scales if weights.video_gan else 0
-    video: list[nn.Module] = [build(video_channels) for _ in range(count)]
-    vgg = find_vgg_weights() if weights.perceptual else None
-    return Objective(
-        image,
-        video,
-        weights,
-        perceptual=PerceptualLoss(vgg) if vgg else None,
-        self_made_first=recipe.train.self_made_first > 0,
-    )
 
 
 def _before(frames: Tensor, start: int, stop: int) -> Tensor:

@@ -12,8 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, Recipe, load_recipe, recipe_names
 from vid2vid.errors import UserError
+from vid2vid.losses.objective import build_objective
 from vid2vid.types import Size
 from vid2vid.zoo.folder import build_renderer, bundled, find_model, load_model
+from vid2vid.zoo.footprint import LiveMemory, training_bytes, weight_bytes
 
 
 def info(
@@ -27,8 +29,10 @@ def info(
         size: (width, height) a frame is counted at; default: that of the model or recipe.
 
     Returns:
-        Plain data: parameters, tera-operations a frame (a multiply-add counts as two), settings. A recipe is
-        counted for 20 classes with instance edges, since its dataset is not known yet.
+        Plain data: scales, parameters, tera-operations a frame (a multiply-add counts as two), memory to
+        render a frame and, for a recipe, to train (weights and activations in float32; what libraries need
+        beside them is not in it), settings. A recipe is counted for 35 classes with instance edges, or three
+        channels, since its dataset is not known yet.
 
     Raises:
         UserError: no such model or recipe.
@@ -46,10 +50,11 @@ def info(
             known = what in recipe_names() or what.endswith((".yaml", ".yml")) or bool(overrides)
             raise (not_a_recipe if known else not_a_model) from None
         labels = recipe.data.condition == "labels"
-        channels = 20 + int(recipe.data.instances) if labels else 3
+        channels = 35 + int(recipe.data.instances) if labels else 3
         foreground = (0,) if labels else ()
         facts: dict[str, Any] = {"recipe": recipe.name, "about": " ".join(recipe.about.split())}
-        facts |= _cost(recipe.model, channels, foreground, size or recipe.data.size)
+        seen = size or recipe.data.crop or recipe.data.size
+        facts |= _cost(recipe.model, channels, foreground, seen, recipe)
         return facts | {"settings": dataclasses.asdict(recipe)}
     if overrides:
         raise UserError(f"{overrides[0]}: {what} is a model; only a recipe's settings can be changed")
@@ -62,22 +67,31 @@ def info(
 
 
 def _cost(
-    architecture: ModelConfig, channels: int, foreground: tuple[int, ...], size: Size
+    architecture: ModelConfig,
+    channels: int,
+    foreground: tuple[int, ...],
+    size: Size,
+    recipe: Recipe | None = None,
 ) -> dict[str, Any]:
-    """Parameters and operations, counted on tensors without memory."""
+    """Parameters, operations and memory, counted on tensors without memory."""
     with torch.device("meta"):
-        renderer = build_renderer(architecture, channels, foreground).eval()
-        channels += architecture.styles
-        condition = torch.zeros(1, channels, size[1], size[0])
+        renderer = build_renderer(architecture, channels, foreground)
+        condition = torch.zeros(1, channels + architecture.styles, size[1], size[0])
         frames = torch.zeros(1, 2, 3, size[1], size[0])
         state = renderer.init_state(condition[:, None].expand(-1, 2, -1, -1, -1), frames)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with FlopCounterMode(display=False) as counter, LiveMemory() as memory, torch.no_grad():
             renderer.step(condition, state)
-    return {
-        "parameters": sum(parameter.numel() for parameter in renderer.parameters()),
-        "size": f"{size[0]}x{size[1]}",
-        "TFLOP a frame": counter.get_total_flops() / 1e12,
-    }
+        facts = {
+            "scales": architecture.scales,
+            "parameters": sum(parameter.numel() for parameter in renderer.parameters()),
+            "size": f"{size[0]}x{size[1]}",
+            "TFLOP a frame": counter.get_total_flops() / 1e12,
+            "GiB to render": round((memory.peak + weight_bytes(renderer)) / 2**30, 3),
+        }
+        if recipe is not None:
+            objective = build_objective(channels, recipe)
+            facts["GiB to train"] = round(training_bytes(renderer, objective, recipe, condition) / 2**30, 3)
+    return facts
 
 
 def _describe(schema: ConditionSchema) -> str:

@@ -1,0 +1,85 @@
+"""How much memory something will take, found out without taking it: it runs on tensors that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from vid2vid.config import Recipe
+from vid2vid.losses.objective import Chunk, Objective
+from vid2vid.losses.temporal import TemporalWindow
+from vid2vid.models.image_generator import ImageRenderer
+from vid2vid.models.renderer import Renderer
+
+ADAM = 4
+"""A weight that learns is kept four times: itself, its gradient, and Adam's two moments."""
+
+
+class LiveMemory(TorchDispatchMode):
+    """Bytes of all tensors made inside that are alive, at their peak. Ask for ``peak`` afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                reference = StorageWeakRef(storage)
+                self._live[reference.cdata] = (reference, storage.nbytes())
+        self._live = {key: item for key, item in self._live.items() if not item[0].expired()}
+        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
+        return result
+
+
+def weight_bytes(module: nn.Module) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in module.parameters())
+
+
+def training_bytes(
+    renderer: Renderer | ImageRenderer, objective: Objective, recipe: Recipe, condition: Tensor
+) -> int:
+    """What a step of training needs: weights four times over, and all that the backward pass goes back to.
+
+    Args:
+        renderer, objective, condition: on the device "meta"; the condition of one frame, (1, C, H, W).
+    """
+    count, batch = recipe.train.chunk, recipe.data.batch
+    condition = condition.expand(batch, -1, -1, -1)
+    height, width = condition.shape[-2:]
+    frames = condition.new_zeros(batch, count, 3, height, width)
+    flow = condition.new_zeros(batch, count, 2, height, width)
+    judges = recipe.discriminator
+    window = TemporalWindow(len(objective.video_discriminators), judges.frames, judges.sparse)
+    before = condition.new_zeros(batch, judges.frames ** max(judges.temporal_scales, 1), 5, height, width)
+    window.push(before[:, :, :3], before[:, :, :3], before[:, :, 3:])
+    given = max(recipe.model.history, 1)
+    state = renderer.init_state(
+        condition[:, None].expand(-1, given, -1, -1, -1), frames[:, :1].expand(-1, given, -1, -1, -1)
+    )
+    with LiveMemory() as memory:
+        outputs = []
+        for _ in range(count):
+            output, state = renderer.step(condition, state)
+            outputs.append(output)
+        made = torch.stack([output.frame for output in outputs], dim=1)
+        seen = condition[:, None, : condition.shape[1] - recipe.model.styles].expand(-1, count, -1, -1, -1)
+        groups = window.push(frames, made, flow)
+        losses = objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))
+    assert losses.generator
+    return memory.peak + ADAM * (weight_bytes(renderer) + weight_bytes(objective))
