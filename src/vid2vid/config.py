@@ -104,6 +104,8 @@ class DiscriminatorConfig:
     """K, frames a video discriminator sees."""
     sparse: bool = False
     """Sparse temporal groups (see ``losses.temporal``)."""
+    face: Literal["none", "parts", "colours"] = "none"
+    """A discriminator more, for the faces of people: told by DensePose's part channel or its colours."""
 
 
 @dataclass(frozen=True)
@@ -361,6 +363,10 @@ def _faults(recipe: Recipe) -> Iterator[str]:
         (judges.width >= 1 and 1 <= judges.layers <= 8, "discriminator: width from 1, layers 1 to 8"),
         (0 <= judges.temporal_scales <= 4, "discriminator.temporal_scales: 0 to 4"),
         (2 <= judges.frames <= 16, "discriminator.frames: 2 to 16"),
+        (
+            judges.face == "none" or data.condition != "labels",
+            "discriminator.face: looks for heads in DensePose pictures, label maps have none",
+        ),
         (min(weights.values()) >= 0, "loss: weights must not be negative"),
         (any(weights[name] for name in pictures), f"loss: one of {', '.join(pictures)} must count"),
         (train.steps > 0, "train.steps must be positive"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vid2vid.config import LossWeights, Recipe
 from vid2vid.flow.warp import warp
+from vid2vid.losses.faces import HeadFrom, cut_squares, face_squares, head_mask
 from vid2vid.losses.gan import feature_matching, least_squares
 from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
 from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
@@ -53,6 +54,7 @@ class Objective(nn.Module):
 
     Args:
         image_discriminator: sees (condition, frame); None trains without one.
+        face_discriminator: sees the same of faces alone; head_from: where they are (see ``losses.faces``).
         video_discriminators: one per temporal scale.
         perceptual: a perceptual distance of two pictures, or None.
         self_made_first: the model makes its own first frame (turns the mask term on).
@@ -68,9 +70,13 @@ class Objective(nn.Module):
         perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
         self_made_first: bool = False,
         scales: int = 1,
+        face_discriminator: nn.Module | None = None,
+        head_from: HeadFrom = "none",
     ) -> None:
         super().__init__()
         self.image_discriminator = image_discriminator
+        self.face_discriminator = face_discriminator
+        self.head_from: HeadFrom = head_from
         self.video_discriminators = nn.ModuleList(video_discriminators)
         self.weights = weights
         self.perceptual = perceptual
@@ -89,7 +95,13 @@ class Objective(nn.Module):
         share = 2.0 / len(pictures)
 
         if self.image_discriminator is not None and self.weights.gan:
-            self._judge_frames(losses, condition, real, pictures, share)
+            pairs = [torch.cat([condition, picture], dim=1) for picture in (real, *pictures)]
+            self._judge(losses, "", pairs, share, self.image_discriminator)
+            if self.face_discriminator is not None:
+                squares = face_squares(head_mask(condition, self.head_from))
+                if squares:
+                    faces = [cut_squares(pair, squares) for pair in pairs]
+                    self._judge(losses, "face_", faces, share, self.face_discriminator)
         for scale, group in enumerate(chunk.groups):
             if group is not None and self.weights.video_gan:
                 self._judge_video(losses, scale, group)
@@ -97,21 +109,23 @@ class Objective(nn.Module):
         self._flow_terms(losses.generator, chunk)
         return losses
 
-    def _judge_frames(
-        self, losses: Losses, condition: Tensor, real: Tensor, pictures: list[Tensor], share: float
+    def _judge(
+        self, losses: Losses, who: str, pairs: list[Tensor], share: float, discriminator: nn.Module
     ) -> None:
-        assert self.image_discriminator is not None
-        on_real = self.image_discriminator(torch.cat([condition, real], dim=1))
-        losses.discriminator["real"] = least_squares(on_real, 1.0)
+        """Least squares and feature matching on what was laid beside its condition: the real frame, then
+        each of the pictures made."""
+        real, *made = pairs
+        on_real = discriminator(real)
+        losses.discriminator[f"{who}real"] = least_squares(on_real, 1.0)
         fake_side, gan, matching = [], [], []
-        for picture in pictures:
-            on_fake = self.image_discriminator(torch.cat([condition, picture], dim=1))
+        for picture in made:
+            on_fake = discriminator(picture)
             fake_side.append(least_squares(on_fake, 0.0))
             gan.append(least_squares(on_fake, 1.0))
             matching.append(feature_matching(on_real, on_fake))
-        losses.discriminator["fake"] = torch.stack(fake_side).sum() * share / 2
-        losses.generator["gan"] = torch.stack(gan).sum() * share * self.weights.gan
-        losses.generator["feature_matching"] = (
+        losses.discriminator[f"{who}fake"] = torch.stack(fake_side).sum() * share / 2
+        losses.generator[f"{who}gan"] = torch.stack(gan).sum() * share * self.weights.gan
+        losses.generator[f"{who}feature_matching"] = (
             torch.stack(matching).sum() * share * self.weights.feature_matching
         )
 
@@ -176,6 +190,7 @@ def build_objective(channels: int, recipe: Recipe) -> Objective:
         spectral=judge.spectral,
     )
     image = build(channels + 3) if weights.gan else None
+    face = build(channels + 3) if weights.gan and judge.face != "none" else None
     video_channels = judge.frames * 3 + (judge.frames - 1) * 2
     count = judge.temporal_scales if weights.video_gan else 0
     video: list[nn.Module] = [build(video_channels) for _ in range(count)]
@@ -187,6 +202,8 @@ def build_objective(channels: int, recipe: Recipe) -> Objective:
         perceptual=PerceptualLoss(vgg) if vgg else None,
         self_made_first=recipe.train.self_made_first > 0,
         scales=recipe.model.scales,
+        face_discriminator=face,
+        head_from=judge.face,
     )
 
 

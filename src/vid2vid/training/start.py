@@ -52,8 +52,9 @@ def _networks(trainer: Trainer) -> dict[str, dict[str, nn.Module]]:
         scales |= {f"enhancers.{i}": enhancer for i, enhancer in enumerate(renderer.enhancers)}
     objective = trainer.objective
     judges = {f"video_discriminators.{i}": judge for i, judge in enumerate(objective.video_discriminators)}
-    if objective.image_discriminator is not None:
-        judges["image_discriminator"] = objective.image_discriminator
+    for name in ("image_discriminator", "face_discriminator"):
+        if (judge := getattr(objective, name)) is not None:
+            judges[name] = judge
     found: dict[str, dict[str, nn.Module]] = {"generator": scales, "discriminators": judges}
     return found if trainer.encoder is None else found | {"encoder": {"": trainer.encoder}}
 
