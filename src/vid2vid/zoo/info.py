@@ -17,6 +17,9 @@ from vid2vid.types import Size
 from vid2vid.zoo.folder import build_renderer, bundled, find_model, load_model
 from vid2vid.zoo.footprint import LiveMemory, training_bytes, weight_bytes
 
+LEAST_TO_TRAIN = 16
+"""Pixels a side below which there is nothing left for the discriminators to judge."""
+
 
 def info(
     what: str | None = None, overrides: Iterable[str] = (), *, size: Size | None = None
@@ -53,8 +56,7 @@ def info(
         channels = 35 + int(recipe.data.instances) if labels else 3
         foreground = (0,) if labels else ()
         facts: dict[str, Any] = {"recipe": recipe.name, "about": " ".join(recipe.about.split())}
-        seen = size or recipe.data.crop or recipe.data.size
-        facts |= _cost(recipe.model, channels, foreground, seen, recipe)
+        facts |= _cost(recipe.model, channels, foreground, size or recipe.data.size, recipe)
         return facts | {"settings": dataclasses.asdict(recipe)}
     if overrides:
         raise UserError(f"{overrides[0]}: {what} is a model; only a recipe's settings can be changed")
@@ -88,8 +90,10 @@ def _cost(
             "TFLOP a frame": counter.get_total_flops() / 1e12,
             "GiB to render": round((memory.peak + weight_bytes(renderer)) / 2**30, 3),
         }
-        if recipe is not None:
+        if recipe is not None and min(size) >= LEAST_TO_TRAIN:
             objective = build_objective(channels, recipe)
+            if recipe.data.crop is not None:
+                condition = condition[..., : recipe.data.crop[1], : recipe.data.crop[0]]
             facts["GiB to train"] = round(training_bytes(renderer, objective, recipe, condition) / 2**30, 3)
     return facts
 
