@@ -14,7 +14,8 @@ from vid2vid.losses.objective import Chunk, Objective
 from vid2vid.losses.temporal import FLOW_DIVISOR, Group, temporal_groups
 from vid2vid.models.discriminators import MultiScaleDiscriminator
 from vid2vid.types import GeneratorOutput
-from vid2vid.zoo.published import fill_discriminator, read_published
+from vid2vid.zoo.checkpoint_file import read_published
+from vid2vid.zoo.published import fill_discriminator
 
 
 def _fill(network: MultiScaleDiscriminator, path: Path) -> None:

@@ -15,11 +15,11 @@ from vid2vid.models.feature_encoder import FeatureEncoder
 from vid2vid.models.generator import Features, Generator
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.zoo import import_checkpoints, load_model
+from vid2vid.zoo.checkpoint_file import read_published
 from vid2vid.zoo.published import (
     Filling,
     fill_encoder,
     fill_generator,
-    read_published,
 )
 
 # The cases of image generators and encoder hold float32 results: there float64 meets their rounding.

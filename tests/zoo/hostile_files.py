@@ -303,9 +303,9 @@ def forged(*items: Item, flags: int = 0, start: int = 0) -> tuple[bytes, bytes]:
     return files, directory
 
 
-def closed(files: bytes, directory: bytes, count: int = 1, back: int = 0) -> bytes:
+def closed(files: bytes, directory: bytes, back: int = 0) -> bytes:
     """The archive; its directory is said to begin ``back`` bytes before ``directory``."""
-    sizes = len(directory), len(files) - back
+    count, sizes = directory.count(b"PK\1\2"), (len(directory), len(files) - back)
     return files + directory + struct.pack("<4s4HIIH", b"PK\5\6", 0, 0, count, count, *sizes, 0)
 
 
@@ -316,12 +316,14 @@ def _gigabyte() -> bytes:
 
 
 PICKLE, DEFLATED, STORED = "archive/data.pkl", zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED
+TORCH: Item = ("archive/version", b"3\n", 2, STORED)
+"""Without which torch does not take an archive for its own."""
 
 
 def _two_directories() -> bytes:
     """One reader finds its directory by its place, another by what follows it: here that is not the same."""
-    harm, found = forged((PICKLE, _gigabyte(), 2**30, DEFLATED))
-    harmless, shown = forged((PICKLE, pickled([]), 6, STORED), start=len(harm) - len(found))
+    harm, found = forged(TORCH, (PICKLE, _gigabyte(), 2**30, DEFLATED))
+    harmless, shown = forged(TORCH, (PICKLE, pickled([]), 6, STORED), start=len(harm) - len(found))
     return closed(harm + harmless + found, shown, back=len(found))
 
 
@@ -329,17 +331,17 @@ def _many_names() -> bytes:
     """A megabyte that goes by a thousand names."""
     numbers = bytes(2**20)
     body = pickled({f"x{i}": tensor(Row(str(i), 2**18)) for i in range(1000)})
-    files, directory = forged((PICKLE, body, len(body), STORED))
+    files, directory = forged(TORCH, (PICKLE, body, len(body), STORED))
     for i in range(1000):
         item, entry = forged((f"archive/data/{i}", numbers, len(numbers), STORED), start=len(files))
         directory += entry
-    return closed(files + item, directory, 1001)
+    return closed(files + item, directory)
 
 
 def _compressed_numbers() -> bytes:
     body = pickled({FIRST: tensor(Row(length=2**28))})
     numbers = ("archive/data/0", _gigabyte(), 2**30, DEFLATED)
-    return closed(*forged((PICKLE, body, len(body), STORED), numbers), 2)
+    return closed(*forged(TORCH, (PICKLE, body, len(body), STORED), numbers))
 
 
 def _cut(form: str, share: float) -> bytes:
@@ -372,12 +374,12 @@ FILES: dict[str, Callable[[], bytes]] = {
     "a version of doubled lists": lambda: pickled(MAGIC) + _steps(LISTS, LIST),
     "keys of doubled tuples": lambda: old({FIRST: tensor()})[:-6] + _steps(TUPLES, PAIR, b"\x85"),
     "compressed numbers": _compressed_numbers,
-    "compressed pickle": lambda: closed(*forged((PICKLE, _gigabyte(), 2**30, DEFLATED))),
+    "compressed pickle": lambda: closed(*forged(TORCH, (PICKLE, _gigabyte(), 2**30, DEFLATED))),
     "compressed well": lambda: packed({PICKLE: pickled({})}, DEFLATED),
     "two directories": _two_directories,
     "many names": _many_names,
-    "a claim of 4 GB": lambda: closed(*forged((PICKLE, pickled({}), 2**32 - 2, STORED))),
-    "locked": lambda: closed(*forged((PICKLE, pickled({}), 5, STORED), flags=1)),
+    "a claim of 4 GB": lambda: closed(*forged(TORCH, (PICKLE, pickled({}), 2**32 - 2, STORED))),
+    "locked": lambda: closed(*forged(TORCH, (PICKLE, pickled({}), 5, STORED), flags=1)),
     "two pickles": lambda: packed({PICKLE: pickled({}), "other/data.pkl": pickled({})}),
     "bytes the other way": lambda: new({FIRST: tensor()}, {"byteorder": b"big", "data/0": bytes(4)}),
     "a path upwards": lambda: packed({"../../data.pkl": pickled({}), "../../data/0": b""}),

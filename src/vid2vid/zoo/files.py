@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -90,18 +90,35 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise OSError(errno.ENOSPC, str(error)) from error
 
 
+def tensor_names(path: Path) -> set[str]:
+    """What the tensors of a file are called; nothing but its header is read.
+
+    Raises:
+        UserError: no such file, or not a whole one.
+    """
+    with _safetensors(path), safe_open(path, framework="pt") as file:
+        return set(file.keys())
+
+
 def read_any_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, whatever they are called.
 
     Raises:
         UserError: no such file, or not a whole one.
     """
-    try:
+    with _safetensors(path):
         return load_file(path)
+
+
+@contextlib.contextmanager
+def _safetensors(path: Path) -> Iterator[None]:
+    """What the library can stumble over, in one line."""
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; copy the model again") from None
     except (OSError, SafetensorError, ValueError, KeyError) as error:  # KeyError: a type torch does not know
-        reason = " ".join(str(error).split())
+        reason = " ".join(ascii(str(error))[1:-1].split())[:200]
         raise UserError(f"{path}: not a whole safetensors file ({reason}); copy the model again") from error
 
 
@@ -111,15 +128,15 @@ def read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         UserError: the first thing that does not fit, in one line.
     """
-    tensors = read_any_tensors(path)
+    names = tensor_names(path)
     for name in expected:
-        if name not in tensors:
+        if name not in names:
             raise UserError(f"{path}: tensor {name} is missing; the file belongs to another model")
+    for name in names - expected.keys():
+        shown = ascii(name)[1:-1][:80]
+        raise UserError(f"{path}: tensor {shown} is not part of this model; the file belongs to another one")
+    tensors = read_any_tensors(path)
     for name, tensor in tensors.items():
-        if name not in expected:
-            raise UserError(
-                f"{path}: tensor {name} is not part of this model; the file belongs to another one"
-            )
         if tensor.shape != expected[name].shape:
             found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
             raise UserError(

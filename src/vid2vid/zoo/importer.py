@@ -21,6 +21,7 @@ from vid2vid.models.feature_encoder import FeatureEncoder
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
+from vid2vid.zoo.checkpoint_file import read_published
 from vid2vid.zoo.folder import Model, save_model
 from vid2vid.zoo.published import (
     Published,
@@ -28,7 +29,6 @@ from vid2vid.zoo.published import (
     fill_encoder,
     fill_image_renderer,
     fill_renderer,
-    read_published,
 )
 
 _FILE = re.compile(r"(?:(?P<epoch>\w+)_)?net_(?P<role>G\d*|E|D|D_T\d+|D_f)\.pth")
@@ -229,7 +229,7 @@ def _classes(found: _Found, labels: Path | str | None, instances: bool) -> Label
         return LabelSchema.read(str(resources.files("vid2vid") / "zoo" / "cityscapes.yaml"))
     if not found.foreground:
         return None
-    count = found.channels - instances
+    count = max(found.channels - instances, 1)  # edges alone are no condition
     shades = [(255 * i // max(count - 1, 1),) * 3 for i in range(count)]
     return LabelSchema(tuple(LabelClass(i, f"class {i}", shade) for i, shade in enumerate(shades)))
 
@@ -238,11 +238,15 @@ def _schema(
     found: _Found, where: Path, classes: LabelSchema | None, foreground: Sequence[int], name: str | None
 ) -> ConditionSchema:
     if classes is None:
+        if foreground:
+            raise UserError(f"{where}: sees pictures, which have no classes; leave --foreground out")
         return ConditionSchema("image", name or "condition", image_channels=found.channels)
     if found.channels - len(classes) not in (0, 1):
         raise UserError(
             f"{where}: has {found.channels} channels, and {len(classes)} classes are named; list them all"
         )
+    if foreground and not found.foreground:
+        raise UserError(f"{where}: has no foreground network; leave --foreground out")
     known = {item.id for item in classes.classes}
     for number in foreground:
         if number not in known:
@@ -256,10 +260,23 @@ def _schema(
     return ConditionSchema("labels", name or "labels", LabelSchema(tuple(marked)), instances=edges)
 
 
+def _check(schema: ConditionSchema, size: Size, rate: Fraction | int) -> None:
+    """What ``load_model`` would refuse is not written."""
+    demands = [
+        (Path(schema.name).name == schema.name, f"--condition {schema.name}: give the name of a folder"),
+        (0 < min(size) <= max(size) <= 16384, f"--size {size[0]}x{size[1]}: give 1 to 16384 pixels a side"),
+        (Fraction(1, 1000) <= rate <= 1000, f"--fps {rate}: give 0.001 to 1000 frames a second"),
+    ]
+    for holds, demand in demands:
+        if not holds:
+            raise UserError(demand)
+
+
 def _build(
     config: ModelConfig, schema: ConditionSchema, size: Size, rate: Fraction | int, name: str
 ) -> Model:
     """A model without memory: it is had only where the tensors fill it."""
+    _check(schema, size, rate)
     with torch.device("meta"):
         return Model.build(config, schema, size, rate, name=name, source="published checkpoints of 2018")
 
