@@ -24,16 +24,31 @@ train_city() { # the bundled model: call again to go on; stops itself in time, a
     data
     timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-420}" \
         python3 -m vid2vid train "$KEEP/city" --recipe city-tiny --out "$KEEP/runs/city" \
-        train.steps="${STEPS:-20000}" data.workers="${WORKERS:-8}" train.keep=1 || [ $? -eq 124 ] || [ $? -eq 130 ]
+        train.steps="${STEPS:-20000}" data.workers="${WORKERS:-8}" train.keep=1 || [ $? -eq 124 ] # out of time: it has saved
     cp "$(ls -d "$KEEP"/runs/city/checkpoints/step-* | sort -V | tail -1)"/{config.json,generator.safetensors,README.md} "$OUT/"
     cp "$(ls "$KEEP"/runs/city/samples/*.mp4 2>/dev/null | tail -1)" "$OUT/" || true
+}
+train_fine() { # coarse to fine in three stages, each from the last: call again to go on
+    data
+    local before="" scales size
+    for scales in 1 2 3; do
+        size=$((512 >> (3 - scales))),$((256 >> (3 - scales)))
+        timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-420}" \
+            python3 -m vid2vid train "$KEEP/city" --recipe city-fine --out "$KEEP/runs/fine-$scales" $before \
+            data.size="[$size]" model.scales=$scales model.width="${WIDTH:-64}" discriminator.width="${WIDTH:-64}" \
+            train.steps="${STEPS_A_STAGE:-6000}" data.workers="${WORKERS:-8}" train.keep=1 || { [ $? -eq 124 ]; return; }
+        before="--start-from $KEEP/runs/fine-$scales"
+    done
+    cp "$(ls -d "$KEEP"/runs/fine-3/checkpoints/step-* | sort -V | tail -1)"/{config.json,generator.safetensors} "$OUT/"
+    cp "$(ls "$KEEP"/runs/fine-3/samples/*.mp4 | tail -1)" "$OUT/fine.mp4"
 }
 dry() { # every job on the processor, tiny: what can go wrong there goes wrong here
     export KEEP="$OUT/keep" SEEDS=12 FRAMES=12 SECONDS_A_CALL=120 STEPS=4 WORKERS=1
     python3 benchmarks/speed.py --recipe street-tiny --sizes 128x64 --variants float32 bf16 --frames 2 --device cpu
     train_city
+    STEPS_A_STAGE=2 WIDTH=8 train_fine
 }
 case "${1:-}" in
-speed | data | train_city | dry) "$1" ;;
+speed | data | train_city | train_fine | dry) "$1" ;;
 *) sed -n 's/^\([a-z_]*\)() { # /  \1: /p' "$0" ;;
 esac
