@@ -222,7 +222,7 @@ def test_bad_input_is_one_line_and_leaves_no_folder(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    monkeypatch.setattr("vid2vid.training.trainer.find_vgg_weights", lambda: None)
+    monkeypatch.setattr("vid2vid.losses.objective.find_vgg_weights", lambda: None)
     wrong = shutil.copytree(dataset / "two", tmp_path / "wrong")
     CLASSES.write(wrong / "labels.yaml")
     write_picture(wrong / "labels" / "0005.png", np.full((32, 32), 200, np.uint8))
@@ -238,7 +238,7 @@ def test_bad_input_is_one_line_and_leaves_no_folder(
 
 
 def test_without_vgg_it_is_said_once(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vid2vid.training.trainer.find_vgg_weights", lambda: None)
+    monkeypatch.setattr("vid2vid.losses.objective.find_vgg_weights", lambda: None)
     said: list[str] = []
     run(dataset, tmp_path / "run", "loss.perceptual=1", "train.steps=1", say=said.append)
     assert len([line for line in said if "VGG-19" in line]) == 1
