@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,6 +146,34 @@ def test_flow_terms_by_hand() -> None:
     assert float(terms["temporal_warp"]) == pytest.approx(float(expected), rel=1e-5)
     expected = 0.5 * torch.stack(case.leaves["mask"], 1).mean()
     assert float(terms["mask"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_flow_of_larger_frames_counts_by_its_share() -> None:
+    """Flow is in pixels of the finest scale, so its distance doubles with each; warped pictures do not."""
+    case = Case()
+    one, three = (objective(scales=scales)(case.chunk).generator for scales in (1, 3))
+    torch.testing.assert_close(three["flow"] * 4, one["flow"])
+    torch.testing.assert_close(three["flow_warp"], one["flow_warp"])
+
+
+def test_faces_are_judged_where_a_head_is_seen() -> None:
+    case = Case()
+    face = MultiScaleDiscriminator(6, scales=1, width=4, layers=1)
+    image = MultiScaleDiscriminator(6, scales=1, width=4, layers=2)
+    pictures = torch.full((1, FRAMES, 3, HEIGHT, WIDTH), -1.0)
+    judge = objective(image=image, face_discriminator=face, head_from="parts")
+    none = judge(replace(case.chunk, condition=pictures))
+    assert not any("face" in name for name in none.generator | none.discriminator)
+    pictures[0, 1, 2, 4:8, 10:14] = 1.0
+    one = judge(replace(case.chunk, condition=pictures))
+    assert {"face_gan", "face_feature_matching"} <= one.generator.keys()
+    assert {"face_real", "face_fake"} <= one.discriminator.keys()
+    one.generator["face_gan"].backward()
+    (before, frame, after) = (leaf.grad for leaf in case.leaves["frame"])
+    assert frame is not None
+    assert frame[..., 4:8, 10:14].abs().sum() > 0
+    assert all(other is None or not other.any() for other in (before, after))
+    assert not frame[..., 12:, :].any(), "nothing but the face"
 
 
 def test_the_mask_is_pulled_only_where_first_frames_are_self_made() -> None:
