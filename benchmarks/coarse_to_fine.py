@@ -18,7 +18,7 @@ from machine import describe
 
 import vid2vid
 from vid2vid.evaluation import markdown_table
-from vid2vid.video import open_frames, write_picture
+from vid2vid.video import list_pictures, read_picture, write_picture
 
 SIZE = (512, 256)
 
@@ -35,7 +35,7 @@ def main() -> None:
     for folder, seeds in ((train, (11, 12, 13)), (test, (1,))):
         if not folder.exists():
             vid2vid.prepare([f"city:{seed}" for seed in seeds], folder, size=SIZE, frames=args.frames)
-    run, minutes, before = None, [], None
+    minutes, before = [], None
     for scales, steps in enumerate(args.steps, start=1):
         begun, run = time.process_time(), args.out / f"scales-{scales}"
         size = tuple(side >> (3 - scales) for side in SIZE)
@@ -47,11 +47,12 @@ def main() -> None:
     fakes = []
     for name, scales in (("finest", 3), ("middle upsampled", 2), ("coarse upsampled", 1)):
         made = args.out / "made" / name.replace(" ", "-")
-        vid2vid.synthesize(args.out / f"scales-{scales}", clip, made, first_frames=[clip])
+        if not made.exists():
+            vid2vid.synthesize(args.out / f"scales-{scales}", clip, made, first_frames=[clip])
         large = args.out / "large" / name.replace(" ", "-")
-        for number, frame in enumerate(open_frames(made)):
+        for path in list_pictures(made):
             write_picture(
-                large / f"{number:05d}.png", cv2.resize(frame.image, SIZE, interpolation=cv2.INTER_CUBIC)
+                large / path.name, cv2.resize(read_picture(path), SIZE, interpolation=cv2.INTER_CUBIC)
             )
         fakes.append(f"{name}={large}")
     report = vid2vid.evaluate(clip / "frames", fakes, args.out / "report", given=2)
