@@ -107,6 +107,19 @@ def test_painters_that_do_not_fit_are_refused(clip: Path, tmp_path: Path) -> Non
     assert "past frames" in refused(build(), clip, tmp_path / "out", first_frames=[tmp_path / "video"])
 
 
+def test_a_painter_inside_a_model_is_checked_too(tmp_path: Path) -> None:
+    save_model(build(), tmp_path / "model")
+    save_model(painter(PICTURES), tmp_path / "model" / "first_frame")
+    with pytest.raises(UserError, match="other conditions"):
+        load_model(tmp_path / "model")
+    loop = tmp_path / "loop"
+    save_model(painter(), loop)
+    (loop / "first_frame").symlink_to(loop, target_is_directory=True)
+    inner = load_model(loop).first_frame
+    assert inner is not None
+    assert inner.first_frame is None
+
+
 def test_relabelling_renders_what_the_edited_maps_would(clip: Path, tmp_path: Path) -> None:
     edited = write_clip(tmp_path / "edited", 0)
     for path in sorted((clip / "labels").iterdir()):

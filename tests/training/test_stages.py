@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tiny import CLASSES, write_clip
 from vid2vid.config import TrainConfig
@@ -134,6 +135,12 @@ def test_a_model_of_another_shape_is_refused(dataset: Path, coarse: Path, tmp_pa
     with pytest.raises(UserError, match="no network in it has the shape"):
         run(dataset, tmp_path / "other", "model.width=4", start_from=coarse)
     assert not (tmp_path / "other").exists()
+    spoilt = shutil.copytree(coarse, tmp_path / "spoilt")
+    tensors = load_file(spoilt / "generator.safetensors")
+    tensors["coarsest.image_head.bias"][0] = float("nan")
+    save_file(tensors, spoilt / "generator.safetensors")
+    with pytest.raises(UserError, match="not finite"):
+        run(dataset, tmp_path / "other", start_from=spoilt)
     with pytest.raises(UserError, match="no such model"):
         run(dataset, tmp_path / "none", start_from=tmp_path / "nowhere")
 

@@ -13,8 +13,8 @@ from vid2vid.errors import UserError
 from vid2vid.inference.source import ConditionSource
 from vid2vid.types import to_tensor
 from vid2vid.video import PICTURE_SUFFIXES, open_frames, read_picture, resize_picture
-from vid2vid.zoo import Model, load_model
-from vid2vid.zoo.folder import is_model
+from vid2vid.zoo import Model
+from vid2vid.zoo.folder import is_model, with_painter
 
 SELF_MADE = "self"
 
@@ -38,12 +38,7 @@ def choose_first_frames(
     if [str(word) for word in words] == [SELF_MADE]:
         return replace(model, first_frame=None), []
     if len(words) == 1 and is_model(path):
-        painter = load_model(path, device)
-        if painter.renderer.history:
-            raise UserError(f"{path}: looks at past frames, so it cannot make the first; give an image model")
-        if painter.schema != model.schema:
-            raise UserError(f"{path}: was trained on other conditions than the model; give one like it")
-        return replace(model, first_frame=painter), []
+        return with_painter(model, path, device), []
     if len(words) == 1 and path.exists() and path.suffix.lower() not in PICTURE_SUFFIXES:
         clip = open_frames(path / "frames" if (path / "frames").is_dir() else path)
         picks = source.picks[: max(model.renderer.history, 1)]

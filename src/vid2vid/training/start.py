@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from vid2vid.errors import UserError
@@ -29,6 +30,8 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
         if not (folder / f"{file}.safetensors").is_file():
             continue
         tensors = read_any_tensors(folder / f"{file}.safetensors")
+        if not all(torch.isfinite(value).all() for value in tensors.values()):
+            raise UserError(f"{folder / file}.safetensors: holds values that are not finite; copy it again")
         for name, network in networks.items():
             known = {
                 key.removeprefix(f"{name}."): value

@@ -157,9 +157,24 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
         copies = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
         module.load_state_dict(copies, assign=True)
         module.eval().requires_grad_(False)
-    if (folder / FIRST_FRAME).is_dir():
-        model = dataclasses.replace(model, first_frame=load_model(folder / FIRST_FRAME, device))
+    # A painter's own painter, should it have one, is nobody's: no deeper than this.
+    if (folder / FIRST_FRAME).is_dir() and folder.name != FIRST_FRAME:
+        model = with_painter(model, folder / FIRST_FRAME, device)
     return model
+
+
+def with_painter(model: Model, path: Path, device: torch.device | str) -> Model:
+    """The model, its first frames made by the image model at ``path``.
+
+    Raises:
+        UserError: no such model, one that needs past frames itself, or one of other conditions.
+    """
+    painter = load_model(path, device)
+    if painter.renderer.history:
+        raise UserError(f"{path}: looks at past frames, so it cannot make the first; give an image model")
+    if painter.schema != model.schema:
+        raise UserError(f"{path}: was trained on other conditions than the model; give one like it")
+    return dataclasses.replace(model, first_frame=painter)
 
 
 def bundled() -> dict[str, Path]:
