@@ -49,6 +49,9 @@ class DataConfig:
     """Width and height of a random part that training sees, for frames too large to train on whole."""
     jitter: float = 0.0
     """Range of random brightness and contrast changes of the frames."""
+    recolour: float = 0.0
+    """Range of random colour changes, class by class, in half of the sequences: looks for an encoder of
+    styles to tell apart, where the footage has but one."""
     workers: int = 1
     """Processes that read ahead; 0 reads in the training process."""
 
@@ -347,6 +350,7 @@ def _faults(recipe: Recipe) -> Iterator[str]:
     pictures = ("gan", "perceptual", "charbonnier", "ssim")
     demands = [
         (16 <= min(data.size) <= max(data.size) <= 16384, "data.size: 16 to 16384 pixels a side"),
+        (0 <= data.recolour < 1, "data.recolour: a range, from 0 to below 1"),
         (data.sequence > 0 and data.batch > 0, "data.sequence and data.batch must be positive"),
         (0 <= data.flip <= 1, "data.flip: a probability, 0 to 1"),
         (0 <= data.jitter <= 1, "data.jitter: a range, 0 to 1"),

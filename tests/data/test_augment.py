@@ -21,6 +21,7 @@ augmentations = st.builds(
     scale=st.tuples(st.floats(1, 1.3), st.floats(1.3, 1.8)),
     crop=st.none() | st.tuples(st.integers(8, WIDTH), st.integers(8, HEIGHT)),
     jitter=st.sampled_from([0.0, 0.3]),
+    recolour=st.sampled_from([0.0, 0.5]),
 )
 seeds = st.integers(0, 2**32 - 1)
 
@@ -114,6 +115,26 @@ def test_light_changes_all_frames_alike_and_only_frames() -> None:
     assert changed.frames.mean() != clip.frames.mean()
 
 
+def test_classes_are_recoloured_each_for_itself_in_half_of_the_sequences() -> None:
+    labels = np.zeros((2, HEIGHT, WIDTH), np.int64)
+    labels[:, :, WIDTH // 2 :] = 3
+    clip = ClipFrames(np.full((2, HEIGHT, WIDTH, 3), 120, np.uint8), labels, image=None)
+    flow = np.zeros((2, 2, HEIGHT, WIDTH), np.float32)
+    augment = Augmentation(flip=0, recolour=0.5)
+    drawn = [augment.draw(np.random.default_rng(seed), (WIDTH, HEIGHT)) for seed in range(200)]
+    assert 70 < sum(transform.recolour > 0 for transform in drawn) < 130
+    seen = set()
+    for transform in drawn:
+        frames = transform(clip, flow)[0].frames
+        left, right = ({tuple(colour) for colour in frames[labels == kind]} for kind in (0, 3))
+        assert len(left) == len(right) == 1
+        assert (left == right) == (transform.recolour == 0)
+        seen |= left | right
+    assert len(seen) > 100
+    levels = np.array(list(seen))
+    assert 20 < levels.min() < 80 < 160 < levels.max() <= 244  # 120 * 1.5 + 64
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -123,6 +144,7 @@ def test_light_changes_all_frames_alike_and_only_frames() -> None:
         {"scale": (0.0, 1.0)},
         {"jitter": 1.0},
         {"jitter": -0.1},
+        {"recolour": 1.0},
     ],
 )
 def test_settings_that_make_no_sense(values: dict[str, float]) -> None:

@@ -16,11 +16,13 @@ from vid2vid.video import resize_picture
 
 @dataclass(frozen=True)
 class Transform:
-    """One drawn change: flip, then resize, then crop, then light. `warp(x[t-1], flow) ~ x[t]` stays true.
+    """One drawn change: flip, resize, crop, light, colours. `warp(x[t-1], flow) ~ x[t]` stays true.
 
     size: (width, height) after the resize.
     box: (left, top, width, height) of the crop, within `size`.
     gain, bias: frames become (x - 0.5) * gain + 0.5 + bias, x in [0, 1].
+    recolour, seed: every class (without label maps, the frame) gets a gain and a bias of its own in each
+        colour, by up to this share, drawn by the seed; 0 changes nothing.
     """
 
     flip: bool
@@ -28,12 +30,15 @@ class Transform:
     box: tuple[int, int, int, int]
     gain: float = 1.0
     bias: float = 0.0
+    recolour: float = 0.0
+    seed: int = 0
 
     def __call__(self, clip: ClipFrames, flow: np.ndarray) -> tuple[ClipFrames, np.ndarray]:
         """The changed sequence; flow is (T, 2, H, W) float32."""
+        labels = None if clip.labels is None else self._moved(clip.labels, labels=True)
         changed = ClipFrames(
-            frames=self._light(self._moved(clip.frames)),
-            labels=None if clip.labels is None else self._moved(clip.labels, labels=True),
+            frames=self.recoloured(self._light(self._moved(clip.frames)), labels),
+            labels=labels,
             instances=None if clip.instances is None else self._moved(clip.instances, labels=True),
             image=None if clip.image is None else self._moved(clip.image),
         )
@@ -61,6 +66,17 @@ class Transform:
         levels = (np.arange(256) / 255 - 0.5) * self.gain + 0.5 + self.bias
         return (levels.clip(0, 1) * 255).round().astype(np.uint8)[frames]
 
+    def recoloured(self, frames: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        """Frames (T, H, W, 3) uint8 in the colours drawn for the classes of labels (T, H, W)."""
+        if self.recolour == 0.0:
+            return frames
+        kinds = np.zeros(frames.shape[:3], np.int64) if labels is None else labels
+        drawn = np.random.default_rng(self.seed).uniform(-1, 1, (int(kinds.max()) + 1, 2, 4))
+        # Mostly lighter or darker as a whole, and less in each colour for itself.
+        gain, bias = np.moveaxis(self.recolour * (drawn[..., :1] * 2 / 3 + drawn[..., 1:] / 3), 1, 0)
+        changed = frames * (1 + gain)[kinds] + 127.5 * bias[kinds]
+        return changed.clip(0, 255).round().astype(np.uint8)
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -70,6 +86,7 @@ class Augmentation:
     scale: range of the factor a sequence is resized by (the same for width and height).
     crop: (width, height) cut out at a random place after that; None: the size before.
     jitter: frames only: contrast and brightness change by up to this share (0.1: up to 10 %).
+    recolour: frames only: in half of the sequences the colours of each class change by up to this share.
 
     Raises:
         UserError: values that make no sense.
@@ -79,6 +96,7 @@ class Augmentation:
     scale: tuple[float, float] = (1.0, 1.0)
     crop: Size | None = None
     jitter: float = 0.0
+    recolour: float = 0.0
 
     def __post_init__(self) -> None:
         smallest, largest = self.scale
@@ -88,8 +106,9 @@ class Augmentation:
             raise UserError(
                 f"augment.scale is {smallest}, {largest}; give the smaller factor first, both above 0"
             )
-        if not 0 <= self.jitter < 1:
-            raise UserError(f"augment.jitter is {self.jitter}; it is a share, from 0 to below 1")
+        for name in ("jitter", "recolour"):
+            if not 0 <= (share := getattr(self, name)) < 1:
+                raise UserError(f"augment.{name} is {share}; it is a share, from 0 to below 1")
 
     def output_size(self, size: Size) -> Size:
         """What sequences read at `size` become.
@@ -109,13 +128,17 @@ class Augmentation:
     def draw(self, rng: np.random.Generator, size: Size) -> Transform:
         """A random change for a sequence read at `size`; always draws the same number of random values."""
         width, height = self.output_size(size)
-        flip, factor, across, down, contrast, brightness = rng.random(6)
+        flip, factor, across, down, contrast, brightness, colours = rng.random(7)
         scaled = _scaled(size, self.scale[0] + factor * (self.scale[1] - self.scale[0]))
         left = int(across * (scaled[0] - width + 1))
         top = int(down * (scaled[1] - height + 1))
         gain = 1 + self.jitter * (2 * contrast - 1)
         bias = self.jitter * (2 * brightness - 1) / 2
-        return Transform(bool(flip < self.flip), scaled, (left, top, width, height), gain, bias)
+        recolour = self.recolour if colours < 0.5 else 0.0
+        box = (left, top, width, height)
+        return Transform(
+            bool(flip < self.flip), scaled, box, gain, bias, recolour, seed=int(colours * 2**53)
+        )
 
 
 NO_AUGMENTATION = Augmentation(flip=0.0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema
-from vid2vid.data import Dataset
+from vid2vid.data import Augmentation, Dataset
 from vid2vid.models.feature_encoder import FeatureEncoder
 from vid2vid.models.styles import Styles
 from vid2vid.types import to_tensor
@@ -17,8 +18,13 @@ SMALLEST = 16
 
 
 @torch.no_grad()
-def learn_styles(styles: Styles, encoder: FeatureEncoder, schema: ConditionSchema, data: Dataset) -> None:
-    """Fits each class's mixture to the style vectors of its objects, in frames spread over all clips."""
+def learn_styles(
+    styles: Styles, encoder: FeatureEncoder, schema: ConditionSchema, data: Dataset, augment: Augmentation
+) -> None:
+    """Fits each class's mixture to the style vectors of its objects, in frames spread over all clips.
+
+    Frames are recoloured as in training (see ``Augmentation``): those looks were learnt as well.
+    """
     places = [(clip, t) for clip in data.clips for t in range(len(clip))]
     step = max(len(places) // MOST_FRAMES, 1)
     found: dict[int, list[Tensor]] = {}
@@ -26,7 +32,8 @@ def learn_styles(styles: Styles, encoder: FeatureEncoder, schema: ConditionSchem
     device = next(encoder.parameters()).device
     for clip, t in places[::step]:
         read = clip.read(t, t + 1)
-        frame = to_tensor(read.frames).to(device)
+        colours = augment.draw(np.random.default_rng(t), clip.size)
+        frame = to_tensor(colours.recoloured(read.frames, read.labels)).to(device)
         labels, instances = (
             None if kind is None else torch.from_numpy(kind).to(device)
             for kind in (read.labels, read.instances)

@@ -144,7 +144,7 @@ class _Run:
         about = {**model.about, "steps": trainer.step, "frames_seen": trainer.frames}
         kept = replace(model, renderer=trainer.result, about=about)
         if model.encoder is not None and model.styles is not None:
-            learn_styles(model.styles, model.encoder, model.schema, self.data)
+            learn_styles(model.styles, model.encoder, model.schema, self.data, _augmentation(self.settings))
         return save_checkpoint(self.out, kept, trainer, self.sequence, self.settings.train.keep)
 
     def sample(self) -> None:
@@ -178,16 +178,20 @@ def _open(dataset: Path | str, settings: Recipe, frames: str | None) -> Dataset:
 
 def _batches(data: Dataset, settings: Recipe, first: int) -> Iterator[VideoBatch]:
     config = settings.data
-    augment = Augmentation(flip=config.flip, scale=config.scale, crop=config.crop, jitter=config.jitter)
     return sequences(
         data,
         length=config.sequence,
         batch=config.batch,
         seed=settings.train.seed,
         first_step=first,
-        augment=augment,
+        augment=_augmentation(settings),
         workers=config.workers,
     )
+
+
+def _augmentation(settings: Recipe) -> Augmentation:
+    config = settings.data
+    return Augmentation(config.flip, config.scale, config.crop, config.jitter, config.recolour)
 
 
 def _note(metrics: Metrics) -> str:
