@@ -136,9 +136,7 @@ class Augmentation:
         bias = self.jitter * (2 * brightness - 1) / 2
         recolour = self.recolour if colours < 0.5 else 0.0
         box = (left, top, width, height)
-        return Transform(
-            bool(flip < self.flip), scaled, box, gain, bias, recolour, seed=int(colours * 2**53)
-        )
+        return Transform(bool(flip < self.flip), scaled, box, gain, bias, recolour, seed=int(colours * 2**53))
 
 
 NO_AUGMENTATION = Augmentation(flip=0.0)
