@@ -74,6 +74,9 @@ class ModelConfig:
     enhancer_blocks: int = 3
     use_flow: bool = True
     """Predict flow and warp the last frame."""
+    given_flow: bool = False
+    """Warp by the reference flow of the real clip, and predict the mask alone: the paper's baseline COVST.
+    Such a model renders only where the real frames are at hand."""
     foreground: bool = True
     """A network of their own for the foreground classes, where there are any."""
     kernel: int = 7
@@ -267,7 +270,9 @@ def _read(name: str) -> tuple[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read ({error}); name a recipe or a YAML file") from error
     if name not in recipe_names():
-        raise UserError(f"{name}: no such recipe; there are {', '.join(recipe_names())}, or name a YAML file")
+        near = difflib.get_close_matches(name, recipe_names(), n=3, cutoff=0.5)
+        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+        raise UserError(f"{name}: no such recipe{hint}; `vid2vid info` lists them, or name a YAML file")
     return name, (resources.files("vid2vid") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
@@ -336,6 +341,10 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
         (
             1 <= model.style_width <= 256 and 1 <= model.style_downs <= 8,
             "style_width: 1 to 256; style_downs: 1 to 8",
+        ),
+        (
+            not model.given_flow or (model.use_flow and model.history > 0),
+            "given_flow: warps the last frame; it needs use_flow and a history",
         ),
         (model.network == "video" or model.history == 0, "history: an image network has none; set it to 0"),
         (model.network == "video" or model.scales <= 2, "scales: an image network has 1 or 2"),

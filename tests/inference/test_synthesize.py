@@ -66,6 +66,17 @@ def refused(model: Any, conditions: Path, out: Path, **options: Any) -> str:
     return message
 
 
+def test_a_model_that_is_handed_the_flow_reads_it_off_the_real_frames(clip: Path, tmp_path: Path) -> None:
+    model = build(given_flow=True, history=1)
+    whole = render(model, clip, tmp_path / "whole")
+    assert len(whole) == FRAMES
+    assert "no clip here" in refused(model, clip / "labels", tmp_path / "folder")
+    still = Path(shutil.copytree(clip, tmp_path / "still"))
+    for path in (still / "frames").iterdir():
+        shutil.copy(clip / "frames" / "0000.png", path)
+    assert not same(render(model, still, tmp_path / "other"), whole)
+
+
 def test_one_frame_for_each_condition_named_like_it(clip: Path, tmp_path: Path) -> None:
     reports: list[tuple[int, int | None]] = []
     frames = render(build(), clip, tmp_path / "out", progress=lambda *report: reports.append(report))

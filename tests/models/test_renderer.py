@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tiny import LABELS, PICTURES, build, label_conditions, pictures
+from vid2vid.flow import warp
 from vid2vid.models.generator import Generator
 from vid2vid.models.layers import Decoder, Encoder, pool
 from vid2vid.models.renderer import Renderer
@@ -235,6 +236,25 @@ def test_without_flow_the_past_is_still_seen() -> None:
     other = unroll(network, conditions, pictures(2, seed=2))[0]
     assert one.flow is None
     assert not torch.equal(one.frame, other.frame)
+
+
+@pytest.mark.parametrize("scales", [1, 2])
+def test_a_given_flow_is_what_the_last_frame_is_warped_by(scales: int) -> None:
+    network = renderer(given_flow=True, foreground=False, scales=scales, history=1)
+    plain, frame = label_conditions(2), pictures(1)[0]
+    flow = torch.full((1, 2, 32, 32), 4.0)
+    first, now = (torch.cat([condition, flow], 1) for condition in plain)
+    state = network.init_state(first[:, None], frame[:, None])
+    with torch.no_grad():
+        output, after = network.step(now, state)
+    assert torch.equal(output.flow, flow)
+    assert torch.allclose(output.warped, warp(frame, flow), atol=1e-6)
+    assert torch.allclose(output.frame, output.raw * output.mask + output.warped * (1 - output.mask))
+    assert after.conditions[-1].shape[1] == plain[0].shape[1]
+    # A frame that nothing came before has nothing to warp, whatever flow is given.
+    with torch.no_grad():
+        output, _ = network.step(first, network.init_state(first))
+    assert output.flow is None
 
 
 def test_the_state_holds_the_last_conditions_and_frames() -> None:

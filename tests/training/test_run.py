@@ -317,6 +317,12 @@ def test_losses_that_are_not_finite_are_logged_as_null_and_end_the_run(
     [
         ("model.history=0", "model.use_flow=false", "discriminator.temporal_scales=0", "train.ema=0"),
         ("data.condition=densepose", "data.flip=0", "loss.gan=0", "train.self_made_first=0"),
+        (
+            "model.given_flow=true",
+            "model.history=1",
+            "discriminator.temporal_scales=0",
+            "train.self_made_first=0",
+        ),
         ("data.crop=[24, 16]", "data.scale=[1, 1.5]", "data.batch=2", "discriminator.sparse=true"),
         ("data.sequence=1", "train.chunk=1", "train.backprop=1", "data.size=[16, 16]", "loss.video_gan=0"),
     ],

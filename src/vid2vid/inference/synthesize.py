@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema
+from vid2vid.data import Dataset
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
 from vid2vid.inference.first_frame import choose_first_frames
@@ -78,6 +79,8 @@ def synthesize(
         looks = [Styling(renderer, seed=seed) if renderer.architecture.styles else None]
     now: list[Described] = []
     encoded = _encoded(source, renderer.schema, looks, where, now)
+    if renderer.architecture.given_flow:
+        encoded = _with_flow(encoded, Path(conditions), source)
     first = [frame.expand(len(looks), -1, -1, -1) for frame in given]
     with open_writer(out, source.rate or renderer.rate, audio_from=audio_from) as writer:
         for done, made in enumerate(stream(renderer, encoded, first), start=1):
@@ -101,6 +104,16 @@ def _encoded(
         yield torch.cat(
             [condition if look is None else torch.cat([condition, look(objects)], 1) for look in looks]
         )
+
+
+def _with_flow(encoded: Iterator[Tensor], clip: Path, source: ConditionSource) -> Iterator[Tensor]:
+    """Conditions with the flow of the clip's real frames, for a model that does not predict its own."""
+    if not clip.is_dir():
+        raise UserError(f"{clip}: this model is handed the flow of real frames; give a clip folder with them")
+    real = Dataset.open(clip, condition=source.schema.name, size=source.size, flow="auto").clips[0]
+    for t, condition in zip(source.picks, encoded, strict=True):
+        flow = torch.from_numpy(real.flow(t))[None].to(condition)
+        yield torch.cat([condition, flow.expand(len(condition), -1, -1, -1)], dim=1)
 
 
 def _grid(pictures: list[np.ndarray]) -> np.ndarray:

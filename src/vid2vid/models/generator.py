@@ -44,6 +44,7 @@ class Generator(nn.Module):
             all of them.
         scale: s; 0 is the coarsest, an enhancer works on frames ``2 ** s`` times as large.
         use_flow: predict flow and mask, and warp the last frame (the paper's ablation sets it to False).
+        given_flow: predict the mask alone; the flow is an argument.
         foreground: channels of the foreground classes' own network, which sees only the conditions; 0: none.
         kernel: size of the first and last convolutions (7 in the paper); odd.
         upsampling: see ``layers.Upsampling``.
@@ -61,6 +62,7 @@ class Generator(nn.Module):
         blocks: int = 9,
         scale: int = 0,
         use_flow: bool = True,
+        given_flow: bool = False,
         foreground: int = 0,
         kernel: int = 7,
         upsampling: Upsampling = "transposed",
@@ -83,7 +85,7 @@ class Generator(nn.Module):
         self.flow_scale = FLOW_SCALE * 2**scale
         if self.has_flow:
             self.decode_flow = Decoder(width, downs, late, upsampling, skips)
-            self.flow_mask_head = head(width, 3, kernel)
+            self.flow_mask_head = head(width, 1 if given_flow else 3, kernel)
 
         self.has_foreground = foreground > 0
         if self.has_foreground:
@@ -98,6 +100,7 @@ class Generator(nn.Module):
         foreground: Tensor | None,
         first: bool,
         coarser: Features | None = None,
+        given_flow: Tensor | None = None,
     ) -> tuple[GeneratorOutput, Features]:
         """One frame.
 
@@ -107,6 +110,7 @@ class Generator(nn.Module):
             foreground: (B, 1, H, W) in [0, 1], 1 on foreground classes; read only with a foreground network.
             first: there is nothing to warp: the hallucination is the result.
             coarser: features of the scale below, (B, ., H / 2, W / 2); an enhancer needs them.
+            given_flow: (B, 2, H, W) in pixels, where it is not to be predicted.
         """
         features = self.encode_conditions(conditions)
         if self.has_history:
@@ -119,8 +123,9 @@ class Generator(nn.Module):
         frame, flow, mask, warped, flow_features = raw, None, None, None, None
         if self.has_flow and not first:
             flow_features = self.decode_flow(_add(features, coarser and coarser.flow))
-            flow, mask = self.flow_mask_head(flow_features).split((2, 1), dim=1)
-            flow, mask = flow * self.flow_scale, torch.sigmoid(mask)
+            motion = self.flow_mask_head(flow_features)
+            flow = motion[:, :2] * self.flow_scale if given_flow is None else given_flow
+            mask = torch.sigmoid(motion[:, -1:])
             warped = warp(frames[:, -3:], flow, cubic=self.cubic_warp).clamp(-1, 1)
             frame = raw * mask + warped * (1 - mask)
 

@@ -30,6 +30,8 @@ class Renderer(nn.Module):
         width, downs, blocks: of the coarsest network; each enhancer has half the width of the scale below.
         enhancer_blocks: residual blocks of an enhancer.
         foreground: False turns the foreground networks off.
+        given_flow: conditions carry the flow from their frame to the one before as two channels more, the
+            last, in pixels: the networks warp by it and do not see it otherwise.
         generator: further arguments of ``Generator``, the same at all scales.
     """
 
@@ -46,12 +48,14 @@ class Renderer(nn.Module):
         enhancer_blocks: int = 3,
         foreground: bool = True,
         kernel: int = 7,
+        given_flow: bool = False,
         **generator: Any,
     ) -> None:
         super().__init__()
         self.condition_channels = condition_channels
         self.foreground_channels = tuple(foreground_channels)
         self.history = history
+        self.given_flow = given_flow
         self.multiple = 2 ** (downs + scales - 1)
         # Normalisation needs two pixels a side at the coarsest, reflection more than half a kernel.
         self._least = self.multiple * max(2, (kernel // 2 >> downs) + 1)
@@ -69,6 +73,7 @@ class Renderer(nn.Module):
                 scale=scale,
                 foreground=slim if foreground else 0,
                 kernel=kernel,
+                given_flow=given_flow,
                 **generator,
             )
 
@@ -93,6 +98,7 @@ class Renderer(nn.Module):
         Where fewer than L frames or conditions are known, the oldest known one stands in; frames are zero
         where none is known.
         """
+        condition, _ = self._split(condition)
         if first_frames is None:
             conditions = [x.repeat(1, self.history, 1, 1) for x in self._pyramid(condition)]
             frames = [x.new_zeros(len(x), 3 * self.history, *x.shape[-2:]) for x in conditions]
@@ -115,12 +121,13 @@ class Renderer(nn.Module):
         """
         height, width = condition.shape[-2:]
         keep = self.condition_channels * self.history
+        condition, flows = self._split(condition)
         features, conditions, frames = None, [], []
-        for network, now, described, made in zip(
-            self.networks, self._pyramid(condition), state.conditions, state.frames, strict=True
+        for network, now, flow, described, made in zip(
+            self.networks, self._pyramid(condition), flows, state.conditions, state.frames, strict=True
         ):
             stack = torch.cat([described, now], dim=1) if self.history else now
-            output, features = network(stack, made, self._foreground(now), state.filled == 0, features)
+            output, features = network(stack, made, self._foreground(now), state.filled == 0, features, flow)
             conditions.append(stack[:, -keep:] if self.history else described)
             frames.append(_push(made, output.frame, self.history))
         filled = min(state.filled + 1, self.history)
@@ -134,6 +141,16 @@ class Renderer(nn.Module):
         if not self.foreground_channels:
             return None
         return condition[:, list(self.foreground_channels)].sum(1, keepdim=True).clamp(0, 1)
+
+    def _split(self, condition: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
+        """The condition by itself, and the flow that came with it for each scale, where one is given."""
+        if not self.given_flow:
+            return condition, [None] * len(self.networks)
+        condition, flow = condition.split((self.condition_channels, 2), dim=-3)
+        if flow.ndim > 4:  # of given frames, which are not made
+            return condition, ()
+        finest = len(self.networks) - 1
+        return condition, [x / 2 ** (finest - scale) for scale, x in enumerate(self._pyramid(flow))]
 
     def _stacks(self, x: Tensor, picks: Sequence[int]) -> tuple[Tensor, ...]:
         """Per scale (B, n C, h, w): those of x, (B, T, C, H, W), that are picked."""

@@ -110,6 +110,9 @@ def write_sample(path: Path, renderer: Renderer | ImageRenderer, model: Model, c
             if model.encoder is not None:
                 styles = model.encoder(real, schema.objects(labels, instances, like=real))
                 condition = torch.cat([condition, styles], dim=1)
+            if model.architecture.given_flow:
+                flow = torch.from_numpy(clip.flow(t))[None].to(device)
+                condition = torch.cat([condition, flow], dim=1)
             if len(given) < renderer.history:
                 given.append((condition, real))
                 made = real

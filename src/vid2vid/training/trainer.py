@@ -86,12 +86,12 @@ class Trainer:
             self.recipe.discriminator.sparse,
         )
         if given:
-            known = self._with_styles(condition, batch, slice(0, given)).detach()
+            known = self._seen(condition, batch, slice(0, given)).detach()
             state = self.renderer.init_state(known, batch.frames[:, :given])
             window.push(batch.frames[:, :given], batch.frames[:, :given], batch.flow[:, :given])
             last = batch.frames[:, given - 1]
         else:
-            state = self.renderer.init_state(self._with_styles(condition, batch, slice(0, 1)).detach()[:, 0])
+            state = self.renderer.init_state(self._seen(condition, batch, slice(0, 1)).detach()[:, 0])
             last = torch.zeros_like(batch.frames[:, 0])
 
         size = self.recipe.train.chunk
@@ -99,7 +99,7 @@ class Trainer:
             stop = min(start + size, length)
             now = slice(start, stop)
             self._choose_learners()
-            seen = self._with_styles(condition, batch, now)
+            seen = self._seen(condition, batch, now)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
@@ -124,16 +124,25 @@ class Trainer:
             self.frames += made.shape[0] * made.shape[1]
             yield self._optimise(chunk)
 
-    def _with_styles(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
-        """The conditions of some frames and, after their own channels, the styles of what is seen there."""
-        if self.encoder is None:
-            return condition[:, now]
+    def _seen(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
+        """The conditions of some frames and, after their own channels, what else the renderer wants: the
+        styles of what is seen there, and the flow where it is given."""
+        seen = condition[:, now]
+        if self.encoder is not None:
+            seen = torch.cat([seen, self._styles(batch, now)], dim=2)
+        if self.recipe.model.given_flow:
+            seen = torch.cat([seen, batch.flow[:, now]], dim=2)
+        return seen
+
+    def _styles(self, batch: VideoBatch, now: slice) -> Tensor:
+        assert self.encoder is not None
         frames = batch.frames[:, now]
         labels, instances = (
             None if kind is None else kind[:, now].flatten(0, 1) for kind in (batch.labels, batch.instances)
         )
         objects = self.schema.objects(labels, instances, frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        return torch.cat([condition[:, now], self.encoder(frames, objects)], dim=2)
+        styles: Tensor = self.encoder(frames, objects)
+        return styles
 
     def _choose_learners(self) -> None:
         """What learns at this step: all scales, or the finest alone."""

@@ -89,7 +89,8 @@ def training_bytes(
             output, state = renderer.step(condition, state)
             outputs.append(output)
         made = torch.stack([output.frame for output in outputs], dim=1)
-        seen = condition[:, None, : condition.shape[1] - recipe.model.styles].expand(-1, count, -1, -1, -1)
+        more = recipe.model.styles + 2 * recipe.model.given_flow
+        seen = condition[:, None, : condition.shape[1] - more].expand(-1, count, -1, -1, -1)
         fake = torch.cat([earlier, made[:, -1].repeat(rows // batch, 1, 1, 1)], dim=1)
         groups = [Group(torch.zeros_like(fake), fake, seen_flows) for _ in objective.video_discriminators]
         losses = objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))

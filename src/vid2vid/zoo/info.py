@@ -78,7 +78,8 @@ def _cost(
     """Parameters, operations and memory, counted on tensors without memory."""
     with torch.device("meta"):
         renderer = build_renderer(architecture, channels, foreground)
-        condition = torch.zeros(1, channels + architecture.styles, size[1], size[0])
+        more = architecture.styles + 2 * architecture.given_flow
+        condition = torch.zeros(1, channels + more, size[1], size[0])
         frames = torch.zeros(1, 2, 3, size[1], size[0])
         state = renderer.init_state(condition[:, None].expand(-1, 2, -1, -1, -1), frames)
         with FlopCounterMode(display=False) as counter, LiveMemory() as memory, torch.no_grad():
