@@ -50,8 +50,7 @@ class DataConfig:
     jitter: float = 0.0
     """Range of random brightness and contrast changes of the frames."""
     recolour: float = 0.0
-    """Range of random colour changes, class by class, in half of the sequences: looks for an encoder of
-    styles to tell apart, where the footage has but one."""
+    """Range of random colour changes, class by class, in half of the sequences: looks to tell apart."""
     workers: int = 1
     """Processes that read ahead; 0 reads in the training process."""
 
@@ -75,8 +74,7 @@ class ModelConfig:
     use_flow: bool = True
     """Predict flow and warp the last frame."""
     given_flow: bool = False
-    """Warp by the reference flow of the real clip, and predict the mask alone: the paper's baseline COVST.
-    Such a model renders only where the real frames are at hand."""
+    """Warp by the real clip's reference flow, and predict the mask alone: the paper's baseline COVST."""
     foreground: bool = True
     """A network of their own for the foreground classes, where there are any."""
     kernel: int = 7

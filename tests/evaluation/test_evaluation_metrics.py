@@ -2,10 +2,12 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from evaluation_clips import blurred, noisy, panned, texture
+from torch.nn.functional import avg_pool2d, conv2d
 from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure,
     peak_signal_noise_ratio,
@@ -18,6 +20,7 @@ from vid2vid.evaluation.metrics import (
     PSNR,
     SSIM,
     Context,
+    EdgeF1,
     FlowDifference,
     FrameMetric,
     GradientEnergy,
@@ -26,8 +29,8 @@ from vid2vid.evaluation.metrics import (
     gradient_energy,
     grey,
 )
-from vid2vid.evaluation.motion import reference_motion
-from vid2vid.flow import open_estimator
+from vid2vid.evaluation.motion import Motion, reference_motion
+from vid2vid.flow import open_estimator, warp
 
 DIS = open_estimator("dis")
 
@@ -74,10 +77,29 @@ def test_agrees_with_torchmetrics(size: tuple[int, int]) -> None:
     _, everywhere = structural_similarity_index_measure(b, a, data_range=255.0, return_full_image=True)
     inside = everywhere[..., 5:-5, 5:-5].mean().item()
     assert measure(SSIM, [real], [fake]).compute() == pytest.approx(inside, abs=1e-5)
-    # Ours rounds the halved pictures to whole grey levels, and averages nothing over the border here either.
+    # The same border in every scale of its MS-SSIM: near, but not the same.
     assert measure(MSSSIM, [real], [fake]).compute() == pytest.approx(
         multiscale_structural_similarity_index_measure(b, a, data_range=255.0).item(), abs=2e-3
     )
+    assert measure(MSSSIM, [real], [fake]).compute() == pytest.approx(ms_ssim_by_convolution(a, b), abs=1e-5)
+
+
+def ms_ssim_by_convolution(a: torch.Tensor, b: torch.Tensor) -> float:
+    """The definition again, in double precision by torch: valid windows, halves by average pooling."""
+    line = torch.exp(-((torch.arange(11.0, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
+    window = (line[:, None] * line / line.sum() ** 2)[None, None]
+    a, b, product = a.double(), b.double(), 1.0
+    weights = MSSSIM.WEIGHTS[: MSSSIM.levels(a.shape[3], a.shape[2])]
+    for level, weight in enumerate(weights):
+        mean_a, mean_b = conv2d(a, window), conv2d(b, window)
+        spread = conv2d(a * a, window) - mean_a**2 + conv2d(b * b, window) - mean_b**2
+        together = conv2d(a * b, window) - mean_a * mean_b
+        found = (2 * together + 58.5225) / (spread + 58.5225)
+        if level == len(weights) - 1:
+            found = found * (2 * mean_a * mean_b + 6.5025) / (mean_a**2 + mean_b**2 + 6.5025)
+        product *= found.mean().item() ** (weight / sum(weights))
+        a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
+    return product
 
 
 def test_ms_ssim_has_fewer_scales_for_small_pictures() -> None:
@@ -87,6 +109,80 @@ def test_ms_ssim_has_fewer_scales_for_small_pictures() -> None:
         value = measure(MSSSIM, real, noisy(real, 20)).compute()
         assert value is not None
         assert 0 < value < 1
+
+
+def shaken(pictures: list[np.ndarray], reach: float, seed: int = 3) -> list[np.ndarray]:
+    """Every picture moved by chance, up to ``reach`` pixels each way."""
+    moves = np.random.default_rng(seed).uniform(-reach, reach, (len(pictures), 2))
+    return [
+        cv2.warpAffine(x, np.float32([[1, 0, dx], [0, 1, dy]]), x.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
+        for x, (dx, dy) in zip(pictures, moves, strict=True)
+    ]
+
+
+def swapped(pictures: list[np.ndarray], swaps: int) -> list[np.ndarray]:
+    """So many neighbours changed places."""
+    order = list(range(len(pictures)))
+    for t in range(0, 2 * swaps, 2):
+        order[t], order[t + 1] = order[t + 1], order[t]
+    return [pictures[t] for t in order]
+
+
+SPOILT = {
+    "noise": lambda clip, grade: noisy(clip, 4 * grade),
+    "blur": lambda clip, grade: blurred(clip, 0.7 * grade) if grade else clip,
+    "jitter": lambda clip, grade: shaken(clip, 0.8 * grade),
+    "swaps": swapped,
+}
+SILENT = {
+    "warping_error": {"blur"},  # blur is what it rewards: the gradient energy tells
+    "gradient_energy": {"jitter", "swaps"},  # properties of single pictures, whatever their order
+    "sharpness": {"jitter", "swaps"},
+    "edge_f1": {"jitter"},  # in a texture as dense as this an edge finds another; see below
+}
+"""What a metric does not claim to see."""
+
+
+@pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.key)
+@pytest.mark.parametrize("how", SPOILT)
+def test_the_more_it_is_spoilt_the_worse_it_scores(kind: type[FrameMetric], how: str) -> None:
+    if how in SILENT.get(kind.key, ()):
+        return
+    real = panned(8, (160, 120))
+    values = [measure(kind, real, SPOILT[how](real, grade)).compute() for grade in (0, 1, 2, 3)]
+    badness = [-v if kind.better == "higher" else v if kind.better == "lower" else abs(v - 1) for v in values]
+    assert badness == sorted(badness), values
+    assert badness[0] < badness[1] < badness[3]
+
+
+def test_warping_error_agrees_with_our_own_warp_under_exact_flow() -> None:
+    real = panned(5, (160, 120))
+    fake = noisy(blurred(real, 1.0), 5)
+    flow = np.zeros((2, 120, 160), np.float32)
+    flow[0] = 2  # what is here now was two pixels to the right
+    valid = np.ones((120, 160), np.uint8)
+    valid[:, -2:] = 0
+    metric, expected = WarpingError(), []
+    for t in range(1, 5):
+        metric.update(real[t], fake[t], Context(DIS, Motion(flow, valid), real[t - 1], fake[t - 1]))
+        warped = warp(tensor(fake[t - 1]), torch.from_numpy(flow)[None])
+        expected.append(float((warped - tensor(fake[t]))[..., :-2].abs().mean()))
+    assert metric.compute() == pytest.approx(np.mean(expected), abs=1e-4)
+    still = WarpingError()
+    for t in range(1, 5):
+        still.update(real[t], real[t], Context(DIS, Motion(flow, valid), real[t - 1], real[t - 1]))
+    assert still.compute() == 0
+
+
+def test_edges_count_as_found_within_two_pixels() -> None:
+    real = np.zeros((60, 60, 3), np.uint8)
+    real[20:40, 20:40] = 200
+    real[50:] = 90
+    scores = [measure(EdgeF1, [real], [np.roll(real, move, axis=1)]).compute() for move in range(6)]
+    assert scores[:3] == [1, 1, 1]
+    assert max(scores[3:]) < 0.8
+    assert measure(EdgeF1, [real], [np.zeros_like(real)]).compute() == 0
+    assert measure(EdgeF1, [np.zeros_like(real)], [np.zeros_like(real)]).compute() is None
 
 
 def test_opposite_pictures_have_no_similarity() -> None:
@@ -155,6 +251,8 @@ def test_odd_and_small_sizes(size: tuple[int, int]) -> None:
     real = panned(3, size)
     for kind in METRICS:
         value = measure(kind, real, noisy(real, 5)).compute()
+        if kind is EdgeF1 and value is None:  # not one edge in either
+            continue
         assert value is not None
         assert math.isfinite(value)
 

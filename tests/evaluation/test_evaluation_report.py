@@ -1,5 +1,6 @@
 """`evaluate`, from clips to report: an outside measuring stick agrees, and the page holds the numbers."""
 
+import base64
 import json
 import re
 from html import escape
@@ -53,10 +54,12 @@ def stick(real: Path, fake: Path, size: tuple[int, int] | None = None) -> dict:
 def assert_agrees(report: dict, name: str, expected: dict) -> None:
     summary = system(report, name)["summary"]
     for key in ("psnr", "ms_ssim", "warping_error", "flicker", "sharpness"):
-        assert summary[key] == pytest.approx(expected[key.removesuffix("ing_error")], abs=1e-3), key
+        # The stick rounds halved pictures to whole levels on its way down the scales.
+        near = 3e-3 if key == "ms_ssim" else 1e-3
+        assert summary[key] == pytest.approx(expected[key.removesuffix("ing_error")], abs=near), key
     real = system(report, "real clip")["summary"]["warping_error"]
     assert real == pytest.approx(expected["warp_real"], abs=1e-3)
-    assert report["frames"]["count"] == expected["n"]
+    assert report["real"]["frames"] == expected["n"]
 
 
 def test_agrees_with_the_outside_measuring_stick(report: dict, clips_folder: Path) -> None:
@@ -75,17 +78,19 @@ def test_agrees_on_real_footage_at_another_size(clips: Path, tmp_path: Path) -> 
 
 
 def test_curves_cover_all_frames_and_carry_the_summaries(report: dict) -> None:
-    for one in report["systems"]:
+    (clip,) = report["clips"]
+    for one in clip["systems"]:
         for key, curve in one["curves"].items():
-            assert len(curve) == report["frames"]["count"] == 5
+            assert len(curve) == clip["frames"]["count"] == 5
             if key not in ("gradient_energy", "sharpness"):
                 assert one["summary"][key] == pytest.approx(np.mean([v for v in curve if v is not None]))
-    assert system(report, "soft")["curves"]["warping_error"][0] is None
+            assert system(report, one["name"])["summary"][key] == pytest.approx(one["summary"][key])
+    assert system(clip, "soft")["curves"]["warping_error"][0] is None
 
 
 def test_controls(report: dict) -> None:
     copied, soft = system(report, "first frame copied"), system(report, "soft")
-    assert copied["curves"]["psnr"][0] is None
+    assert system(report["clips"][0], "first frame copied")["curves"]["psnr"][0] is None
     assert copied["summary"]["psnr"] < soft["summary"]["psnr"]
     rough, smoothed = system(report, "rough"), system(report, "rough blurred (sigma 2)")
     assert smoothed["summary"]["warping_error"] < rough["summary"]["warping_error"]
@@ -96,6 +101,7 @@ def test_report_is_on_disk_as_returned(report: dict, clips_folder: Path) -> None
     assert json.loads((clips_folder / "out" / "report.json").read_text()) == report
     assert sorted(path.name for path in (clips_folder / "out").iterdir()) == [
         "index.html",
+        "report.csv",
         "report.json",
         "side_by_side.mp4",
     ]
@@ -109,14 +115,19 @@ def test_page_holds_the_numbers_and_needs_nothing_from_elsewhere(report: dict, c
         for metric in report["metrics"]:
             value = one["summary"].get(metric["key"])
             if value is not None:
-                assert f">{value:.{metric['decimals']}f}</td>" in page
+                assert f">{value:.{metric['decimals']}f}<" in page
     assert all(escape(metric["note"]) in page for metric in report["metrics"])
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert {source for source in sources if not source.startswith("data:image/")} == {"side_by_side.mp4"}
-    assert "http" not in re.sub(r"data:image/[^\"]*", "", page)
+    assert all(source.startswith("data:image/") for source in sources)
+    video = re.search(r'<script type="text/plain" id="video-0">(.*?)</script>', page, re.DOTALL)
+    assert video is not None
+    assert base64.b64decode(video[1]) == (clips_folder / "out" / "side_by_side.mp4").read_bytes()
+    assert "http" not in re.sub(r"data:image/[^\"]*", "", page.replace(video[1], ""))
     embedded = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert embedded is not None
-    assert json.loads(embedded[1])["count"] == 5
+    (clip,) = json.loads(embedded[1])["clips"]
+    assert clip["count"] == 5
+    assert len(clip["tiles"]) == page.count("<canvas") == len(report["systems"])
     assert page.count('<svg class="chart"') == len(report["metrics"]) + 4
 
 
@@ -125,7 +136,7 @@ def test_names_cannot_break_the_page(clips_folder: Path, tmp_path: Path) -> None
     evaluate(clips_folder / "real", [f"{name}={clips_folder / 'soft'}"], tmp_path / "out")
     page = (tmp_path / "out" / "index.html").read_text()
     assert name not in page
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 3
 
 
 def test_markdown_table_marks_the_best_fake(report: dict) -> None:
@@ -156,8 +167,8 @@ def test_videos_size_given_and_progress(tmp_path: Path) -> None:
         progress=lambda done, total=None, note="": calls.append((done, total)),
     )
     assert calls == [(done, 5) for done in range(1, 6)]
-    assert report["frames"]["names"] == ["1", "2", "3", "4", "5"]
-    assert system(report, "fake")["curves"]["psnr"][:2] == [None, None]
+    assert report["clips"][0]["frames"]["names"] == ["1", "2", "3", "4", "5"]
+    assert system(report["clips"][0], "fake")["curves"]["psnr"][:2] == [None, None]
     notes = " ".join(report["notes"])
     assert "resized from 96x64 to 49x33" in notes
     assert "MS-SSIM uses 2 scales" in notes
@@ -166,7 +177,7 @@ def test_videos_size_given_and_progress(tmp_path: Path) -> None:
 
 def test_bad_input_is_one_line_and_leaves_nothing(clips_folder: Path, tmp_path: Path) -> None:
     real, soft, out = clips_folder / "real", clips_folder / "soft", tmp_path / "deep" / "out"
-    write_folder(tmp_path / "small", [picture[:9, :9] for picture in REAL])
+    write_folder(tmp_path / "small", [picture[:6, :9] for picture in REAL])
     write_folder(tmp_path / "other", panned(7, (48, 32)))
     (tmp_path / "file").write_text("x")
     cases: list[tuple[str, dict]] = [

@@ -1,8 +1,11 @@
 """Metrics over pairs of real and fake frames, one small protocol.
 
-A metric sees a clip frame by frame and keeps one number a frame, no pictures, so that memory does not grow
-with the size or the length of the clip. Pictures are (H, W, 3) uint8 RGB; "grey" is luma by ITU-R BT.601,
-rounded to uint8, as OpenCV gives it. The class docstrings are shown on the report page.
+A metric sees a clip frame by frame and keeps a few numbers a frame, no pictures, so that memory does not grow
+with the size of the clip and hardly with its length. What it keeps adds up: the figure of several frames, or
+of several clips, follows from the sum of theirs, and so does every figure of a bootstrap (``intervals.py``).
+
+Pictures are (H, W, 3) uint8 RGB; "grey" is luma by ITU-R BT.601, rounded to uint8, as OpenCV gives it. The
+class docstrings are shown on the report page.
 
 torchmetrics has PSNR, SSIM and MS-SSIM too, at thirty times the cost on one core and with SSIM continued over
 the border; a test holds ours to it where both mean the same.
@@ -34,6 +37,8 @@ class Context:
     previous_real, previous_fake: the frames before, (H, W, 3) uint8; None at the first frame.
     estimator: estimates flow on the fake.
     given: this frame was given to the system rather than made by it: it is not scored.
+    labels: class indices of the frame (H, W), where they are known; -1 where they are not.
+    real_step: perceptual distance of the real frame from the one before, where that is measured.
     """
 
     estimator: FlowEstimator
@@ -41,6 +46,8 @@ class Context:
     previous_real: np.ndarray | None = None
     previous_fake: np.ndarray | None = None
     given: bool = False
+    labels: np.ndarray | None = None
+    real_step: float | None = None
 
 
 class Metric(Protocol):
@@ -56,11 +63,20 @@ class Metric(Protocol):
 
     def update(self, real: np.ndarray, fake: np.ndarray, context: Context) -> None: ...
 
-    def compute(self) -> float | None: ...
+    def terms(self) -> np.ndarray:
+        """(frames, k): what adds up; zeros where the metric is not defined."""
+        ...
+
+    @staticmethod
+    def summary(sums: np.ndarray) -> np.ndarray:
+        """Sums of terms (..., k) to figures (...); not a number where nothing was summed."""
+        ...
 
 
 class FrameMetric:
     """One number a frame; the summary is the mean over the frames."""
+
+    NOTHING: ClassVar[tuple[float, ...]] = (0.0, 0.0)
 
     key: ClassVar[str]
     label: ClassVar[str]
@@ -70,16 +86,31 @@ class FrameMetric:
 
     def __init__(self) -> None:
         self.curve: list[float | None] = []
+        self._terms: list[tuple[float, ...]] = []
 
     def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float | None:
         raise NotImplementedError
 
+    def parts(self, value: float) -> tuple[float, ...]:
+        """What adds up, of the frame just measured."""
+        return value, 1.0
+
     def update(self, real: np.ndarray, fake: np.ndarray, context: Context) -> None:
-        self.curve.append(None if context.given else self.measure(real, fake, context))
+        value = None if context.given else self.measure(real, fake, context)
+        self.curve.append(value)
+        self._terms.append(self.NOTHING if value is None else self.parts(value))
+
+    def terms(self) -> np.ndarray:
+        return np.array(self._terms, np.float64).reshape(len(self._terms), len(self.NOTHING))
+
+    @staticmethod
+    def summary(sums: np.ndarray) -> np.ndarray:
+        return ratio(sums[..., 0], sums[..., 1])
 
     def compute(self) -> float | None:
-        values = [value for value in self.curve if value is not None]
-        return float(np.mean(values)) if values else None
+        """The figure of the clip; None where no frame could be measured."""
+        figure = float(self.summary(self.terms().sum(axis=0)))
+        return figure if np.isfinite(figure) else None
 
 
 class PSNR(FrameMetric):
@@ -110,9 +141,9 @@ class SSIM(FrameMetric):
 
 class MSSSIM(FrameMetric):
     """Multi-scale structural similarity (Wang et al. 2003): SSIM's contrast and structure at five scales,
-    each half the one before, and its luminance at the coarsest, on grey. Higher is better, 0 to 1. Below
-    176 pixels on the shorter side there are fewer scales (the first weights, scaled to sum to 1): compare
-    only at equal size."""
+    each half the one before (means of 2 x 2, not rounded), and its luminance at the coarsest, on grey. Higher
+    is better, 0 to 1. Below 176 pixels on the shorter side there are fewer scales (the first weights, scaled
+    to sum to 1): compare only at equal size."""
 
     key, label, better, decimals = "ms_ssim", "MS-SSIM", "higher", 4
     WEIGHTS: ClassVar = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -123,14 +154,14 @@ class MSSSIM(FrameMetric):
         return min(len(cls.WEIGHTS), int(np.log2(min(width, height) / SMALLEST_SIDE)) + 1)
 
     def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float:
-        a, b = grey(real), grey(fake)
+        a, b = grey(real).astype(np.float32), grey(fake).astype(np.float32)
         levels = self.levels(a.shape[1], a.shape[0])
         weights = np.array(self.WEIGHTS[:levels]) / sum(self.WEIGHTS[:levels])
         product = 1.0
         for level, weight in enumerate(weights):
             if level:
-                a, b = (cv2.resize(x, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for x in (a, b))
-            whole, contrast = ssim_and_contrast(a.astype(np.float32), b.astype(np.float32))
+                a, b = _halved(a), _halved(b)
+            whole, contrast = ssim_and_contrast(a, b)
             # Negative similarity has no real power; it is as bad as none.
             product *= max(whole if level == levels - 1 else contrast, 1e-6) ** weight
         return product
@@ -164,7 +195,9 @@ class FlowDifference(FrameMetric):
         if context.motion is None or context.previous_fake is None:
             return None
         flow = context.estimator.estimate(fake, context.previous_fake)
-        return float(np.abs(flow - context.motion.flow).mean())
+        # Both estimated: an estimator's errors are the same on both where the fake is true.
+        reference = context.motion.flow if context.motion.estimated is None else context.motion.estimated
+        return float(np.abs(flow - reference).mean())
 
 
 class Flicker(FrameMetric):
@@ -192,19 +225,17 @@ class RatioMetric(FrameMetric):
 
     def __init__(self) -> None:
         super().__init__()
-        self.real_sum = self.fake_sum = 0.0
+        self._pair = 0.0, 0.0
 
     def of_picture(self, picture: np.ndarray) -> float:
         raise NotImplementedError
 
     def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float | None:
-        of_real, of_fake = self.of_picture(real), self.of_picture(fake)
-        self.real_sum += of_real
-        self.fake_sum += of_fake
-        return of_fake / of_real if of_real else None
+        fake_value, real_value = self._pair = self.of_picture(fake), self.of_picture(real)
+        return fake_value / real_value if real_value else None
 
-    def compute(self) -> float | None:
-        return self.fake_sum / self.real_sum if self.real_sum else None
+    def parts(self, value: float) -> tuple[float, ...]:
+        return self._pair
 
 
 class GradientEnergy(RatioMetric):
@@ -229,6 +260,26 @@ class Sharpness(RatioMetric):
         return float(cv2.Laplacian(grey(picture), cv2.CV_32F).var(dtype=np.float64))
 
 
+class EdgeF1(FrameMetric):
+    """Are things drawn where they should be? Edges of the fake against those of the real frame: the harmonic
+    mean of precision and recall of Canny edges (after Martin et al. 2004), an edge counting as found within 2
+    pixels. The thresholds are taken from the real frame (0.66 and 1.33 times its median grey) for both.
+    Higher is better, 0 to 1. On grey, at the size scored."""
+
+    key, label, better, decimals = "edge_f1", "Edge F1", "higher", 3
+    REACH: ClassVar = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+
+    def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float | None:
+        middle = float(np.median(grey(real)))
+        edges, made = (cv2.Canny(grey(x), 0.66 * middle, 1.33 * middle) > 0 for x in (real, fake))
+        if not edges.any() and not made.any():
+            return None
+        near, near_made = (cv2.dilate(x.astype(np.uint8), self.REACH) > 0 for x in (edges, made))
+        precision = float(near[made].mean()) if made.any() else 0.0
+        recall = float(near_made[edges].mean()) if edges.any() else 0.0
+        return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
 METRICS: tuple[type[FrameMetric], ...] = (
     PSNR,
     SSIM,
@@ -238,8 +289,19 @@ METRICS: tuple[type[FrameMetric], ...] = (
     Flicker,
     GradientEnergy,
     Sharpness,
+    EdgeF1,
 )
-"""The columns of a report, in order."""
+"""What needs no network, in the order of a report's columns; ``instruments.py`` has those that do."""
+
+
+def ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """over / under; not a number where under is 0."""
+    return np.divide(over, under, out=np.full(np.shape(over), np.nan), where=np.asarray(under) != 0)
+
+
+def _halved(levels: np.ndarray) -> np.ndarray:
+    height, width = levels.shape[0] // 2 * 2, levels.shape[1] // 2 * 2
+    return cv2.resize(levels[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
 def grey(picture: np.ndarray) -> np.ndarray:

@@ -19,10 +19,11 @@ AGREEMENT = 1.0
 @dataclass(frozen=True)
 class Motion:
     """flow: (2, H, W) float32 pixels, from this frame to the one before; valid: (H, W) uint8, 1
-    where it can be trusted."""
+    where it can be trusted; estimated: what the estimator makes of it, where the flow is exact."""
 
     flow: np.ndarray
     valid: np.ndarray
+    estimated: np.ndarray | None = None
 
 
 def reference_motion(current: np.ndarray, previous: np.ndarray, estimator: FlowEstimator) -> Motion:

@@ -1,49 +1,67 @@
-"""The report as one web page: self-contained but for the video beside it."""
+"""The report as one web page that needs nothing beside it, unless its videos are large."""
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-import numpy as np
-
 from vid2vid.evaluation.figures import Series, line_chart
-from vid2vid.evaluation.report import ARROWS, beats, best_value, columns, shown, value_of
-from vid2vid.evaluation.views import Views, data_uri, difference
+from vid2vid.evaluation.report import (
+    ARROWS,
+    beats,
+    best_value,
+    columns,
+    heading,
+    shown,
+    span,
+    surely_worse,
+    value_of,
+)
+from vid2vid.evaluation.views import Views
 from vid2vid.video.files import whole_file
 
 WORDS = {"higher": "higher is better", "lower": "lower is better", "one": "best at 1"}
 PALETTE = 8
 """Colours the style sheet has for fakes, c0 to c7."""
+SHOWN = 8
+"""Clips that a page shows, the worst ones; the table has all."""
+LARGEST_INSIDE = 64 * 2**20
+"""Bytes of video that are put into the page."""
 
 
-def write_page(report: dict, views: Views, path: Path) -> None:
-    """Write the page of a report, whole or not at all. `side_by_side.mp4` is expected beside it."""
+def write_page(report: dict, views: dict[str, Views], folder: Path) -> None:
+    """Write ``index.html`` of a report, whole or not at all.
+
+    views: what is shown of each clip, by name. Of many clips the worst are shown; their videos are part of
+        the page
+    unless they are large, then the page asks for them beside it.
+    """
     template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     styles = system_styles(report["systems"])
+    order = worst_first(report)
+    shown = order[:SHOWN]
+    videos = {clip["name"]: views[clip["name"]].video for clip in shown}
+    inside = sum(path.stat().st_size for path in videos.values() if path is not None) <= LARGEST_INSIDE
     width, height = report["settings"]["size"]
-    count, rate = report["frames"]["count"], report["real"]["rate"]
     data = {
-        "count": count,
-        "rate": _number(rate),
-        "names": report["frames"]["names"],
         "metrics": [{key: metric[key] for key in ("key", "decimals")} for metric in report["metrics"]],
-        "systems": [
-            {"name": system["name"], "style": style, "curves": system["curves"]}
-            for system, style in zip(report["systems"], styles, strict=True)
-        ],
+        "styles": styles,
+        "clips": [_clip_data(clip, views[clip["name"]], folder) for clip in shown],
     }
+    count, frames = report["real"]["clips"], report["real"]["frames"]
     page = template.substitute(
         title=escape(f"Evaluation: {', '.join(s['name'] for s in report['systems'] if s['kind'] == 'fake')}"),
         facts=" · ".join(
             (
-                f"{count} frames",
+                f"{count} {'clip' if count == 1 else 'clips'}, {frames} frames",
                 f"{width} &times; {height}",
-                f"{_number(rate):.4g} fps",
+                f"{_number(report['clips'][0]['real']['rate']):.4g} fps",
                 f"flow: {escape(report['settings']['flow'])}",
             )
         ),
@@ -51,17 +69,74 @@ def write_page(report: dict, views: Views, path: Path) -> None:
         created=escape(report["created"].replace("T", " ").replace("+00:00", " UTC")),
         summary=_summary(report, styles),
         notes="".join(f"<li>{escape(note)}</li>" for note in report["notes"]),
-        legend=_legend(report["systems"], styles),
-        strips=_strips(report, views),
-        curves=_curves(report, styles),
-        drift=_drift(report, styles),
-        slices=_slices(report, views),
+        more=_protocol(report) + _diversity(report) + _clip_table(report, order, styles),
+        clips="".join(
+            _clip(place, clip, views[clip["name"]], report, styles) for place, clip in enumerate(shown)
+        ),
         meanings=_meanings(report),
         settings=_settings(report),
+        videos="".join(
+            f'<script type="text/plain" id="video-{place}">{_base64(path)}</script>'
+            for place, path in enumerate(videos.values())
+            if inside and path is not None
+        ),
         data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
     )
-    with whole_file(path) as temporary:
+    with whole_file(folder / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def worst_first(report: dict) -> list[dict]:
+    """The clips, the one first in which the first fake is worst: by LPIPS where it was measured, else by
+    MS-SSIM."""
+    keys = [metric["key"] for metric in report["metrics"]]
+    column = report["metrics"][keys.index("lpips" if "lpips" in keys else "ms_ssim")]
+
+    def goodness(clip: dict) -> float:
+        value = clip["systems"][1]["summary"][column["key"]]
+        return -math.inf if value is None else value if column["better"] == "higher" else -value
+
+    return sorted(report["clips"], key=goodness)
+
+
+def _clip_data(clip: dict, views: Views, folder: Path) -> dict:
+    return {
+        "count": clip["frames"]["count"],
+        "rate": _number(clip["real"]["rate"]),
+        "names": clip["frames"]["names"],
+        "video": views.video.relative_to(folder).as_posix() if views.video is not None else None,
+        "tiles": views.tiles,
+        "systems": [{"name": system["name"], "curves": system["curves"]} for system in clip["systems"]],
+    }
+
+
+def _clip(place: int, clip: dict, views: Views, report: dict, styles: Sequence[str]) -> str:
+    """Everything about one clip: player, pictures, curves, drift, slices."""
+    template = Template(files(__package__).joinpath("clip.html").read_text(encoding="utf-8"))
+    single = len(report["clips"]) == 1
+    width, height = views.tiles[0][2:]
+    tiles = "".join(
+        f'<figure class="tile {"truth" if system["kind"] == "real" else "fake"}">'
+        f'<canvas width="{width}" height="{height}" aria-label="{escape(system["name"])}"></canvas>'
+        f'<figcaption><i class="key {style}"></i>{escape(system["name"])}</figcaption></figure>'
+        for system, style in zip(clip["systems"], styles, strict=True)
+    )
+    return template.substitute(
+        place=place,
+        hidden="" if place == 0 else " hidden",
+        name="" if single else f"<h2 class='name'>{escape(clip['name'])}</h2>",
+        tiles=tiles,
+        wide="" if width > height else " narrow",
+        legend=_legend(clip["systems"], styles),
+        strips=_strips(clip, views),
+        curves=_curves(report["metrics"], clip, styles),
+        drift=_drift(clip, styles, report["settings"]["window"]),
+        slices=_slices(clip, views),
+    )
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def system_styles(systems: Sequence[dict]) -> list[str]:
@@ -103,10 +178,89 @@ def _summary(report: dict, styles: Sequence[str]) -> str:
                 mark = ' class="best"'
             elif value is not None and system["kind"] == "control" and _beats_all(report, column, value):
                 mark = ' class="beats" title="better than every system here: read this column with care"'
-            cells.append(f"<td{mark}>{text}</td>")
+            cells.append(
+                f"<td{mark}>{text}{_verdict(system, column)}<small>{span(system, column)}</small></td>"
+            )
         name = f'<i class="key {style}"></i>{escape(system["name"])}'
         rows.append(f'<tr class="{system["kind"]}"><th>{name}</th>{"".join(cells)}</tr>')
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _verdict(system: dict, column: dict) -> str:
+    """A sign where a fake differs from the first one for sure."""
+    worse = surely_worse(system, column) if system["kind"] == "fake" else None
+    if worse is None:
+        return ""
+    words = (
+        f"{'worse' if worse else 'better'} than the first system: the 95 % interval of the paired difference"
+    )
+    return f'<b class="{"worse" if worse else "better"}" title="{words}">{"&minus;" if worse else "+"}</b>'
+
+
+def _protocol(report: dict) -> str:
+    if not (found := report["protocol"]):
+        return ""
+    labels = {metric["key"]: metric for metric in report["metrics"]}
+    rows, head = [], ""
+    for name, figures in found["figures"].items():
+        cells = [
+            (f"{escape(heading(labels[key]))}<small>{escape(span_)}</small>", shown(value, labels[key]))
+            for key, spans in figures.items()
+            if key in labels
+            for span_, value in spans.items()
+        ]
+        head = "".join(f"<th>{title}</th>" for title, _ in cells)
+        values = "".join(f"<td>{text}</td>" for _, text in cells)
+        rows.append(f"<tr><th>{escape(name)}</th>{values}</tr>")
+    table = f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return (
+        f"<section><h2>Protocol: {escape(found['name'])}</h2><p>{escape(found['about'])}</p>"
+        f'<div class="card">{table}</div></section>'
+    )
+
+
+def _diversity(report: dict) -> str:
+    if not (found := report["diversity"]):
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(pair['one'])} and {escape(pair['other'])}</th><td>{pair['pixels']:.2f}</td>"
+        f"<td>{'—' if pair['lpips'] is None else format(pair['lpips'], '.4f')}</td></tr>"
+        for pair in found["pairs"]
+    )
+    return (
+        f"<section><h2>How far the styles lie apart</h2><p>{escape(found['note'])}</p><div "
+        "class='card'><table> <thead><tr><th></th><th>Pixels (0 to 255)</th><th>LPIPS</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def _clip_table(report: dict, order: Sequence[dict], styles: Sequence[str]) -> str:
+    """All clips, the worst first; those that the page shows can be chosen."""
+    if len(order) == 1:
+        return ""
+    table = report["metrics"]
+    head = "".join(f"<th>{escape(heading(column))}</th>" for column in table)
+    rows = []
+    for place, clip in enumerate(order):
+        fakes = [
+            (system, style)
+            for system, style in zip(clip["systems"], styles, strict=True)
+            if system["kind"] == "fake"
+        ]
+        for number, (system, style) in enumerate(fakes):
+            name = escape(clip["name"])
+            if place < SHOWN:
+                name = f'<a href="#clip-{place}" data-clip="{place}">{name}</a>'
+            first = f'<th rowspan="{len(fakes)}">{name}</th>' if number == 0 else ""
+            cells = "".join(f"<td>{shown(system['summary'][c['key']], c)}</td>" for c in table)
+            label = f'<th><i class="key {style}"></i>{escape(system["name"])}</th>'
+            rows.append(f'<tr class="{"head" if number == 0 else ""}">{first}{label}{cells}</tr>')
+    return (
+        "<section><h2>Clip by clip, the worst first</h2><p>Choose one to see it below"
+        f"{f'; the page shows the {SHOWN} worst' if len(order) > SHOWN else ''}.</p>"
+        f'<div class="card"><table class="clips"><thead><tr><th></th><th></th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
+    )
 
 
 def _beats_all(report: dict, column: dict, value: float) -> bool:
@@ -122,19 +276,19 @@ def _legend(systems: Sequence[dict], styles: Sequence[str]) -> str:
     )
 
 
-def _strips(report: dict, views: Views) -> str:
-    titles = [f"frame {report['frames']['names'][moment]}" for moment in views.moments]
+def _strips(clip: dict, views: Views) -> str:
+    titles = [f"frame {clip['frames']['names'][moment]}" for moment in views.moments]
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     rows = []
-    for place, system in enumerate(report["systems"]):
+    for place, system in enumerate(clip["systems"]):
         if system["kind"] == "control":
             continue
         cells = []
         for title, pictures in zip(titles, views.strips, strict=True):
             alt = escape(f"{system['name']}, {title}")
-            images = f'<img class="picture" src="{data_uri(pictures[place])}" alt="{alt}">'
+            picture, gap = pictures[place]
+            images = f'<img class="picture" src="{picture}" alt="{alt}">'
             if place:
-                gap = data_uri(difference(pictures[place], pictures[0]))
                 images += f'<img class="difference" src="{gap}" alt="difference of {alt} to the real clip">'
             cells.append(f'<td class="{"fake" if place else "truth"}">{images}</td>')
         rows.append(f"<tr><th>{escape(system['name'])}</th>{''.join(cells)}</tr>")
@@ -143,12 +297,12 @@ def _strips(report: dict, views: Views) -> str:
     )
 
 
-def _curves(report: dict, styles: Sequence[str]) -> str:
+def _curves(metrics: Sequence[dict], clip: dict, styles: Sequence[str]) -> str:
     figures = []
-    for metric in report["metrics"]:
+    for metric in metrics:
         series = [
             Series(system["name"], system["curves"][metric["key"]], f"s{place} {style}")
-            for place, (system, style) in enumerate(zip(report["systems"], styles, strict=True))
+            for place, (system, style) in enumerate(zip(clip["systems"], styles, strict=True))
             if any(value is not None for value in system["curves"].get(metric["key"], ()))
         ]
         if series:
@@ -162,12 +316,12 @@ def _curves(report: dict, styles: Sequence[str]) -> str:
     return "".join(figures)
 
 
-def _drift(report: dict, styles: Sequence[str]) -> str:
-    first = report["systems"][0]["drift"]["windows"]
+def _drift(clip: dict, styles: Sequence[str], window: int) -> str:
+    first = clip["systems"][0]["drift"]["windows"]
     if len(first) < 2:
         return (
-            f"<p>Drift is measured in windows of {report['settings']['window']} frames; "
-            "this clip holds only one. Compare longer clips to see it.</p>"
+            f"<p>Drift is measured in windows of {window} frames; this clip holds only one. Compare longer "
+            "clips to see it.</p>"
         )
     middles = [(window["start"] + window["stop"]) / 2 for window in first]
     kinds = (
@@ -182,23 +336,32 @@ def _drift(report: dict, styles: Sequence[str]) -> str:
             Series(
                 system["name"], [window[key] for window in system["drift"]["windows"]], f"s{place} {style}"
             )
-            for place, (system, style) in enumerate(zip(report["systems"], styles, strict=True))
+            for place, (system, style) in enumerate(zip(clip["systems"], styles, strict=True))
             if len(system["drift"]["windows"]) == len(first) and key in system["drift"]["windows"][0]
         ]
         chart = line_chart(series, label=title, x=middles, x_label="middle of the window, frame", level=level)
         figures.append(f"<figure><figcaption>{title}</figcaption>{chart}</figure>")
+    identity = [
+        Series(system["name"], [window["from_first"] for window in windows], f"s{place} {style}")
+        for place, (system, style) in enumerate(zip(clip["systems"], styles, strict=True))
+        if (windows := system["drift"].get("features"))
+    ]
+    if identity:
+        title = "Identity: cosine distance of features to the first window"
+        centres = [
+            (window["start"] + window["stop"]) / 2 for window in clip["systems"][0]["drift"]["features"]
+        ]
+        chart = line_chart(identity, label=title, x=centres, x_label="middle of the window, frame")
+        figures.append(f"<figure><figcaption>{title}</figcaption>{chart}</figure>")
     return f'<div class="charts">{"".join(figures)}</div>'
 
 
-def _slices(report: dict, views: Views) -> str:
-    rows = []
-    for place, system in enumerate(report["systems"]):
-        slice_ = views.time_slice(place)
-        wide = np.repeat(slice_, max(1, 480 // slice_.shape[1]), axis=1)
-        rows.append(
-            f"<figure><figcaption>{escape(system['name'])}</figcaption>"
-            f'<img src="{data_uri(wide, lossless=True)}" alt="slice through time"></figure>'
-        )
+def _slices(clip: dict, views: Views) -> str:
+    rows = [
+        f"<figure><figcaption>{escape(system['name'])}</figcaption>"
+        f'<img src="{slice_}" alt="slice through time"></figure>'
+        for system, slice_ in zip(clip["systems"], views.slices, strict=True)
+    ]
     return f'<div class="slices">{"".join(rows)}</div>'
 
 
@@ -211,7 +374,8 @@ def _meanings(report: dict) -> str:
 
 
 def _settings(report: dict) -> str:
-    flat = {**report["settings"], **report["machine"], **report["versions"], "seconds": report["seconds"]}
+    settings = {key: value for key, value in report["settings"].items() if value not in (None, [], False)}
+    flat = {**settings, **report["machine"], **report["versions"], "seconds": report["seconds"]}
     return "".join(f"<dt>{escape(str(key))}</dt><dd>{escape(str(value))}</dd>" for key, value in flat.items())
 
 

@@ -8,26 +8,40 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from vid2vid.data import Dataset
+from vid2vid.device import pick_device
 from vid2vid.errors import UserError
-from vid2vid.evaluation.metrics import METRICS, MSSSIM, PSNR, SMALLEST_SIDE, Context
-from vid2vid.evaluation.motion import reference_motion
+from vid2vid.evaluation.comparison import Comparison, prepare
+from vid2vid.evaluation.distribution import Distributions
+from vid2vid.evaluation.diversity import Diversity
+from vid2vid.evaluation.feature_drift import FeatureDrift
+from vid2vid.evaluation.instruments import Instruments
+from vid2vid.evaluation.intervals import ROUNDS, block_length
+from vid2vid.evaluation.metrics import MSSSIM, PSNR, Context, FrameMetric
 from vid2vid.evaluation.page import write_page
-from vid2vid.evaluation.report import FORMAT, write_report
-from vid2vid.evaluation.sources import Clip, Matching, match, open_clip, parse_fake
-from vid2vid.evaluation.systems import COPIED, System, control_pictures, control_systems
+from vid2vid.evaluation.pooling import pooled
+from vid2vid.evaluation.protocols import Protocol, open_protocol
+from vid2vid.evaluation.report import FORMAT, write_csv, write_report
+from vid2vid.evaluation.segmenter import InClassesOf, fit_segmenter
+from vid2vid.evaluation.sources import own_name, pair_clips, parse_fake
+from vid2vid.evaluation.systems import COPIED, control_pictures
+from vid2vid.evaluation.truth import Truth
 from vid2vid.evaluation.views import SideBySide, Views
-from vid2vid.flow import FlowEstimator, open_estimator
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
 from vid2vid.video.files import make_folder
+
+PACKAGES = ("vid2vid", "torch", "torchvision", "torchmetrics", "numpy", "opencv-python-headless", "av")
+"""What figures may depend on, beside our own code."""
 
 
 def evaluate(
@@ -37,165 +51,245 @@ def evaluate(
     *,
     size: Size | None = None,
     frames: str | None = None,
+    protocol: str | None = None,
     flow: str = "dis",
+    lpips: str = "auto",
+    features: Sequence[str] = (),
+    stride: int | None = None,
+    segmenter: Path | str | None = None,
+    fit: Path | str | None = None,
+    fit_frames: str | None = None,
     controls: bool = False,
+    styles: bool = False,
     given: int = 0,
     window: int = 100,
+    seed: int = 0,
+    device: str = "auto",
     progress: Progress = silent,
-) -> dict:
-    """Compare synthesised clips with the real one; write numbers and a web page, and return the numbers.
+) -> dict[str, Any]:
+    """Compare synthesised clips with the real ones; write numbers and a web page, and return the numbers.
 
-    Each clip is a video file, a folder of pictures, or a clip folder with `frames/`. Frames are matched by
-    file stem where both are folders of pictures (a fake may then hold a part of the frames), else by index.
+    Each clip is a video file, a folder of pictures, or a clip folder with `frames/`; or all are folders of
+    clips with the same names. Frames are matched by file stem where both are folders of pictures (a fake may
+    then hold a part of the frames), else by index.
 
     Args:
-        real: the real clip.
+        real: the real clip, or a folder of them.
         fakes: paths, or "NAME=PATH" to choose the name in the report.
-        out: folder to write `report.json`, `index.html` and `side_by_side.mp4` to; made if need be.
+        out: folder to write `report.json`, `report.csv`, `index.html` and the videos to; made if need be.
         size: (width, height) at which all clips are scored; default: that of the fakes, which have to agree.
-        frames: a slice "START:STOP[:STEP]" of the real clip; default: all, or those the fakes hold.
-        flow: estimator of the optical flow, as for `vid2vid.flow.open_estimator`.
+        frames: a slice "START:STOP[:STEP]" of each real clip; default: all, or those the fakes hold.
+        protocol: a benchmark of the field, which fixes sizes, frames and averaging; see ``protocols``.
+        flow: estimator of the optical flow, as for `vid2vid.flow.open_estimator`; or "exact": the flow files
+            of the real clip, with their occlusions.
+        lpips: "alex", "vgg", either with ":FILE", "none"; "auto" takes AlexNet where its weights are at hand.
+        features: networks for distances between distributions (FID, FVD, KID), as for
+            ``features.open_features``.
+        stride: frames between the starts of their windows; default: windows do not overlap.
+        segmenter: a folder written by `fit`, or "hub:NAME"; finds the classes of the real clips' label maps
+            again.
+        fit: train such a segmenter on this dataset first and write it to `out/segmenter`.
+        fit_frames: the part of its clips to learn from.
         controls: add rows that need no system at all: the last given real frame (or else the first) copied,
             scored from the next one on, and each fake blurred. A coherence figure that a control beats means
             little.
+        styles: the fakes are styles of one model: how far they lie apart is measured too.
         given: number of leading frames that were handed to the systems rather than made by them: they are
             shown but not scored. The step from the last given frame to the first made one is scored.
         window: frames per window of the drift figures.
+        seed: of what is drawn: bootstrap, subsets of KID.
+        device: auto, cpu, cuda, cuda:1, mps: where networks run.
         progress: called once a frame.
 
     Returns:
-        What `report.json` holds: "settings", "real", "frames", "metrics" (key, label, unit, "better": higher,
-        lower or one, and a note), "systems" (the real clip first; each with "summary", per-frame "curves",
-        where None stands for "not scored", and "drift"), "notes", "versions", "machine".
+        What `report.json` holds: "settings", "metrics" (key, label, unit, "better": higher, lower or one, and
+        a note), "systems" (the real clip first; each with "summary", "interval", "difference" to the first
+        fake and "distribution"), "clips" (each with its "frames" and "systems": "summary", per-frame
+        "curves", where None stands for "not scored", and "drift"), "diversity", "protocol", "notes", "
+        ""versions", "machine".
 
     Raises:
         UserError: clips that cannot be read or do not fit together (before anything is written), or a folder
             that cannot be written to.
     """
     began = time.monotonic()
+    rules = open_protocol(protocol) if protocol else None
+    if rules is not None:
+        size, given = rules.settle(size, given)
     if given < 0 or window < 1:
         raise UserError(
             f"--given {given}, --window {window}: give 0 or more given frames and 1 or more per window"
         )
-    comparison = _prepare(Path(real), fakes, size, frames, given, window, controls)
-    estimator = open_estimator(flow)
+    where = pick_device(device)
+    instruments = Instruments.open(flow, lpips, segmenter, features, where)
+    named = [parse_fake(fake) for fake in fakes]
+    names = [name or own_name(path) for name, path in named]
+    pairs = pair_clips(Path(real), [path for _, path in named])
+    asked = partial(prepare, size=size, frames=frames, given=given, window=window, controls=controls)
+    comparisons = [asked(pair, names) for pair in pairs]
+    _agree_on_size(comparisons)
+    labelled = segmenter is not None or fit is not None
+    truths = [Truth(c.real, c.matching.real, c.size, instruments, labelled) for c in comparisons]
+    lesson = _lesson(fit, fit_frames, segmenter, comparisons[0].size)
+    if rules is not None:
+        rules.check(comparisons)
     with _folder(Path(out)) as folder:
-        views = _run(comparison, estimator, folder / "side_by_side.mp4", progress)
-        settings = {"frames": frames, "flow": flow, "controls": controls, "given": given, "window": window}
-        report = _report(comparison, settings, began)
+        if lesson is not None:
+            fitted = fit_segmenter(lesson, where, seed=seed, progress=progress)
+            fitted.save(folder / "segmenter")
+            instruments = replace(instruments, classifier=fitted)
+        run = _Run(comparisons, instruments, stride, window, styles, folder, progress)
+        clips = [run.clip(comparison, truth) for comparison, truth in zip(comparisons, truths, strict=True)]
+        systems = pooled(comparisons, run.distributions, seed)
+        run.add_feature_drift(systems, clips)
+        settings = {
+            "size": list(comparisons[0].size),
+            "frames": frames,
+            "flow": flow,
+            "controls": controls,
+            "given": given,
+            "window": window,
+            "seed": seed,
+            "lpips": instruments.lpips_name,
+            "segmenter": instruments.classifier and instruments.classifier.name,
+            "features": [one.settings() for one in run.distributions],
+            "bootstrap": _bootstrap(comparisons),
+        }
+        report = {
+            "format": FORMAT,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - began, 1),
+            "settings": settings,
+            "real": {
+                "path": str(real),
+                "clips": len(clips),
+                "frames": sum(len(c.matching) for c in comparisons),
+            },
+            "metrics": [_describe(metric) for metric in comparisons[0].systems[1].metrics],
+            "systems": systems,
+            "clips": clips,
+            "diversity": run.diversity and run.diversity.report(),
+            "protocol": rules and rules.report(comparisons),
+            "notes": _notes(comparisons, run, rules),
+            "versions": {name: _version(name) for name in PACKAGES},
+            "machine": _machine(),
+        }
         write_report(report, folder / "report.json")
-        write_page(report, views, folder / "index.html")
+        write_csv(report, folder / "report.csv")
+        write_page(report, run.views, folder)
     return report
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    """Everything settled before the first frame is read. systems: the real clip, the fakes, the controls."""
+class _Run:
+    """The one pass over the frames of all clips: measures them, writes videos, and keeps what the page
+    shows."""
 
-    real: Clip
-    fakes: list[Clip]
-    matching: Matching
-    size: Size
-    systems: list[System]
-    controls: bool
+    def __init__(
+        self,
+        comparisons: Sequence[Comparison],
+        instruments: Instruments,
+        stride: int | None,
+        window: int,
+        styles: bool,
+        folder: Path,
+        progress: Progress,
+    ) -> None:
+        systems = comparisons[0].systems
+        self.instruments = instruments
+        self.folder = folder
+        self.drifts = [
+            FeatureDrift(len(systems), window) if net.frames == 1 else None for net in instruments.networks
+        ]
+        self.distributions = [
+            Distributions(net, len(systems), stride, drift)
+            for net, drift in zip(instruments.networks, self.drifts, strict=True)
+        ]
+        made = [system.name for system in systems if system.kind == "fake"]
+        self.diversity = Diversity(made, instruments.lpips) if styles else None
+        self.views: dict[str, Views] = {}
+        self._many = len(comparisons) > 1
+        self._progress = progress
+        self._total = sum(len(comparison.matching) for comparison in comparisons)
+        self._done = 0
 
-    @property
-    def rate(self) -> Fraction:
-        """Frames per second of the real clip, or where that is a folder, of a video among the fakes."""
-        clips = (self.real, *self.fakes)
-        return next((clip for clip in clips if clip.names is None), self.real).source.info.rate
+    def clip(self, comparison: Comparison, truth: Truth) -> dict[str, Any]:
+        """Scores one clip; what the report says of it."""
+        classifier = self.instruments.classifier
+        if classifier is not None and truth.labels is not None:
+            classifier = InClassesOf(classifier, truth.labels)
+        for system in comparison.systems:
+            of_real = system.kind == "real"
+            make = self.instruments.metrics_of_real if of_real else self.instruments.metrics
+            system.metrics = make(classifier)
+        names = [system.name for system in comparison.systems]
+        path = self.folder / "side_by_side.mp4"
+        if self._many:
+            make_folder(self.folder / "side_by_side")
+            path = self.folder / "side_by_side" / f"{comparison.name}.mp4"
+        views = self.views[comparison.name] = Views(names, len(comparison.matching))
+        for distribution in self.distributions:
+            distribution.begin_clip()
+        with SideBySide(path, comparison.rate, names, comparison.size) as video:
+            for index, row in enumerate(self._score(comparison, truth)):
+                views.add(index, row)
+                video.write(row)
+                self._done += 1
+                self._progress(
+                    self._done, self._total, f"scoring {comparison.name}" if self._many else "scoring"
+                )
+        views.finish(path, video)
+        matching = comparison.matching
+        return {
+            "name": comparison.name,
+            "real": {
+                "path": str(comparison.real.path),
+                "size": list(comparison.real.size),
+                "rate": str(comparison.rate),
+            },
+            "frames": {"count": len(matching), "of": len(comparison.real.source), "names": matching.names},
+            "systems": [system.report() for system in comparison.systems],
+        }
+
+    def add_feature_drift(self, systems: list[dict[str, Any]], clips: list[dict[str, Any]]) -> None:
+        """What the first picture network, if there is one, says of drift."""
+        drift = next((one for one in self.drifts if one is not None), None)
+        for place, found in enumerate([] if drift is None else drift.compute()):
+            systems[place]["summary"]["feature_drift"] = found["feature_drift"]
+            for clip, windows in zip(clips, found["clips"], strict=False):
+                clip["systems"][place]["drift"]["features"] = windows
+
+    def _score(self, comparison: Comparison, truth: Truth) -> Iterator[list[np.ndarray]]:
+        """Feed every system frame by frame; yields the pictures once they have been measured."""
+        systems, lpips = comparison.systems, self.instruments.lpips
+        before: list[np.ndarray] = []
+        for index, row in enumerate(_pictures(comparison)):
+            motion = truth.motion(index, row[0], before[0]) if before else None
+            labels = truth.classes(index)
+            real_step = lpips(row[0], before[0]) if lpips is not None and before else None
+            for place, system in enumerate(systems):
+                context = Context(
+                    estimator=self.instruments.estimator,
+                    motion=motion,
+                    previous_real=before[0] if before else None,
+                    previous_fake=before[place] if before else None,
+                    given=index < system.given,
+                    labels=labels,
+                    real_step=real_step,
+                )
+                system.update(row[0], row[place], context)
+            made = [
+                picture if index >= system.given else None
+                for picture, system in zip(row, systems, strict=True)
+            ]
+            for distribution in self.distributions:
+                distribution.update(made)
+            if self.diversity is not None and index >= systems[0].given:
+                self.diversity.update([p for p, s in zip(row, systems, strict=True) if s.kind == "fake"])
+            yield row
+            before = row
 
 
-def _prepare(
-    real_path: Path,
-    specs: Sequence[Path | str],
-    size: Size | None,
-    frames: str | None,
-    given: int,
-    window: int,
-    controls: bool,
-) -> _Comparison:
-    real, fakes = _open_all(real_path, specs)
-    matching = match(real, fakes, frames)
-    if len(matching) <= given:
-        raise UserError(
-            f"--given {given}: leaves none of the {len(matching)} frames to score; give a smaller number"
-        )
-    size = size or _common_size(fakes)
-    if min(size) < SMALLEST_SIDE:
-        raise UserError(
-            f"--size {size[0]}x{size[1]}: too small to score; use {SMALLEST_SIDE} pixels or more a side"
-        )
-    made = [System(clip.name, "fake", str(clip.path), given, window) for clip in fakes]
-    systems = [System(real.name, "real", str(real.path), given, window), *made]
-    if controls:
-        systems += control_systems(made, window)
-    return _Comparison(real, fakes, matching, size, systems, controls)
-
-
-def _run(comparison: _Comparison, estimator: FlowEstimator, video_path: Path, progress: Progress) -> Views:
-    """The one pass over the frames: measures them, writes the video, and keeps what the page shows."""
-    total, names = len(comparison.matching), [system.name for system in comparison.systems]
-    views = Views(names, total)
-    with SideBySide(video_path, comparison.rate, names, comparison.size) as video:
-        for index, row in enumerate(_score(comparison.systems, _pictures(comparison), estimator)):
-            views.add(index, row)
-            video.write(row)
-            progress(index + 1, total, "scoring")
-    return views
-
-
-def _report(comparison: _Comparison, settings: dict, began: float) -> dict:
-    real, matching = comparison.real, comparison.matching
-    packages = ("vid2vid", "torch", "numpy", "opencv-python-headless", "av")
-    return {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - began, 1),
-        "settings": {**settings, "size": list(comparison.size)},
-        "real": {"path": str(real.path), "size": list(real.size), "rate": str(comparison.rate)},
-        "frames": {"count": len(matching), "of": len(real.source), "names": matching.names},
-        "metrics": [_describe(metric) for metric in METRICS],
-        "systems": [system.report() for system in comparison.systems],
-        "notes": _notes(comparison),
-        "versions": {name: _version(name) for name in packages},
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": cv2.getNumThreads(),
-            "python": platform.python_version(),
-        },
-    }
-
-
-def _open_all(real: Path, fakes: Sequence[Path | str]) -> tuple[Clip, list[Clip]]:
-    if not fakes:
-        raise UserError(f"{real}: nothing to compare it with; name one or more fakes")
-    real_clip = open_clip(real, "real clip")
-    clips = [open_clip(path, name) for name, path in map(parse_fake, fakes)]
-    names = [clip.name for clip in clips]
-    if twice := [
-        clip for clip in clips if names.count(clip.name) > 1 or clip.name in (COPIED, real_clip.name)
-    ]:
-        raise UserError(
-            f"{twice[-1].path}: the name {twice[-1].name!r} is taken; name it as NAME={twice[-1].path}"
-        )
-    return real_clip, clips
-
-
-def _common_size(fakes: Sequence[Clip]) -> Size:
-    first = fakes[0]
-    for fake in fakes[1:]:
-        if fake.size != first.size:
-            (a, b), (c, d) = fake.size, first.size
-            raise UserError(
-                f"{fake.path}: is {a}x{b} but {first.path} is {c}x{d}; choose one with --size WIDTHxHEIGHT"
-            )
-    return first.size
-
-
-def _pictures(comparison: _Comparison) -> Iterator[list[np.ndarray]]:
+def _pictures(comparison: Comparison) -> Iterator[list[np.ndarray]]:
     """Per frame: the picture of every system, the real one first."""
     real, matching, size = comparison.real, comparison.matching, comparison.size
     readers = [
@@ -208,54 +302,110 @@ def _pictures(comparison: _Comparison) -> Iterator[list[np.ndarray]]:
         yield [picture, *made, *(control_pictures(copied, made) if comparison.controls else ())]
 
 
-def _score(
-    systems: Sequence[System], pictures: Iterator[list[np.ndarray]], estimator: FlowEstimator
-) -> Iterator[list[np.ndarray]]:
-    """Feed every system frame by frame; yields the pictures once they have been measured."""
-    before: list[np.ndarray] = []
-    for index, row in enumerate(pictures):
-        motion = reference_motion(row[0], before[0], estimator) if before else None
-        for place, system in enumerate(systems):
-            context = Context(
-                estimator=estimator,
-                motion=motion,
-                previous_real=before[0] if before else None,
-                previous_fake=before[place] if before else None,
-                given=index < system.given,
+def _lesson(
+    dataset: Path | str | None, frames: str | None, segmenter: Path | str | None, size: Size
+) -> Dataset | None:
+    """What a segmenter is to learn from."""
+    if dataset is None:
+        return None
+    if segmenter is not None:
+        raise UserError(
+            f"--fit-segmenter {dataset}: there is --segmenter {segmenter} already; give one of them"
+        )
+    return Dataset.open(dataset, size=size, frames=frames, instances=False)
+
+
+def _agree_on_size(comparisons: Sequence[Comparison]) -> None:
+    """Figures of different sizes must not be mixed."""
+    first = comparisons[0]
+    for other in comparisons[1:]:
+        if other.size != first.size:
+            (a, b), (c, d) = other.size, first.size
+            raise UserError(
+                f"{other.fakes[0].path}: is {a}x{b} but {first.fakes[0].path} is {c}x{d}; "
+                "choose one with --size WIDTHxHEIGHT"
             )
-            system.update(row[0], row[place], context)
-        yield row
-        before = row
 
 
-def _describe(metric: type) -> dict[str, str | int]:
+def _bootstrap(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    count = len(comparisons)
+    if count > 1:
+        return {"over": "clips", "clips": count, "rounds": ROUNDS}
+    frames = len(comparisons[0].matching)
+    return {"over": "blocks of frames", "block": block_length(frames), "frames": frames, "rounds": ROUNDS}
+
+
+def _describe(metric: FrameMetric) -> dict[str, str | int]:
     keys = ("key", "label", "unit", "better", "decimals")
     return {**{key: getattr(metric, key) for key in keys}, "note": " ".join((metric.__doc__ or "").split())}
 
 
-def _notes(comparison: _Comparison) -> list[str]:
+def _notes(comparisons: Sequence[Comparison], run: _Run, rules: Protocol | None) -> list[str]:
     """What a reader has to know before comparing these numbers with others."""
-    real, size, systems = comparison.real, comparison.size, comparison.systems
+    notes = [] if rules is None else [f"Protocol {rules.name}: {rules.about}"]
+    for comparison in comparisons:
+        notes += _clip_notes(comparison)
+    size, systems = comparisons[0].size, comparisons[0].systems
+    if systems[0].given:
+        notes.append(f"Leading frames given to every system, and not scored: {systems[0].given}.")
+    elif comparisons[0].controls:
+        notes.append(f"“{COPIED}” is scored from the second frame on: its first is the real one.")
+    if (levels := MSSSIM.levels(*size)) < len(MSSSIM.WEIGHTS):
+        notes.append(f"MS-SSIM uses {levels} scales instead of {len(MSSSIM.WEIGHTS)}: the frames are small.")
+    if run.instruments.lpips is None:
+        notes.append("LPIPS and tLP were not measured: no weights of AlexNet at hand (--lpips).")
+    notes.append(_interval_note(comparisons))
+    for distribution in run.distributions:
+        notes += distribution.notes()
+    return notes
+
+
+def _clip_notes(comparison: Comparison) -> list[str]:
+    real, size = comparison.real, comparison.size
     notes = []
     for clip in (real, *comparison.fakes):
         if clip.size != size:
             (a, b), (c, d) = clip.size, size
-            notes.append(f"{clip.name} was resized from {a}x{b} to {c}x{d}.")
+            notes.append(f"{comparison.name}: {clip.name} was resized from {a}x{b} to {c}x{d}.")
     if len(comparison.matching) < len(real.source):
-        notes.append(f"{len(comparison.matching)} of the {len(real.source)} real frames were compared.")
-    if systems[0].given:
-        notes.append(f"Leading frames given to every system, and not scored: {systems[0].given}.")
-    elif comparison.controls:
-        notes.append(f"“{COPIED}” is scored from the second frame on: its first is the real one.")
-    if (levels := MSSSIM.levels(*size)) < len(MSSSIM.WEIGHTS):
-        notes.append(f"MS-SSIM uses {levels} scales instead of {len(MSSSIM.WEIGHTS)}: the frames are small.")
-    for system in systems:
+        notes.append(
+            f"{comparison.name}: {len(comparison.matching)} of the {len(real.source)} real frames were "
+            f"compared."
+        )
+    for system in comparison.systems:
         curve = next((metric.curve for metric in system.metrics if isinstance(metric, PSNR)), [])
         if equal := sum(value is not None and value >= PSNR.CAP - 0.01 for value in curve):
             notes.append(
-                f"{system.name}: {equal} frames equal the real ones; each counts {PSNR.CAP:.1f} dB in PSNR."
+                f"{comparison.name}, {system.name}: {equal} frames equal the real ones; each counts "
+                f"{PSNR.CAP:.1f} dB in PSNR."
             )
     return notes
+
+
+def _interval_note(comparisons: Sequence[Comparison]) -> str:
+    frames = sum(len(comparison.matching) for comparison in comparisons)
+    over = _bootstrap(comparisons)
+    what = (
+        f"over the {len(comparisons)} clips"
+        if len(comparisons) > 1
+        else f"over blocks of {over['block']} frames"
+    )
+    rough = len(comparisons) < 5 if len(comparisons) > 1 else frames < 10 * over["block"]
+    return (
+        f"Intervals hold 95 % of {ROUNDS} bootstrap draws {what} ({frames} frames in all), the same draws "
+        f"for every system{'; so few of them make rough intervals' if rough else ''}. One training a "
+        "system: how much another seed would change is not in them."
+    )
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": cv2.getNumThreads(),
+        "python": platform.python_version(),
+    }
 
 
 def _version(package: str) -> str | None:

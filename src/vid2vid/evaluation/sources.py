@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vid2vid.data.layout import VIDEOS
 from vid2vid.errors import UserError
 from vid2vid.types import FrameSource, Size
-from vid2vid.video import open_frames, resize_picture
+from vid2vid.video import natural_key, open_frames, resize_picture
 from vid2vid.video.pictures import PICTURE_SUFFIXES, PictureFolder
 
 
@@ -48,6 +49,66 @@ class Matching:
         return len(self.real)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """One real clip and where each fake shows it."""
+
+    name: str
+    real: Path
+    fakes: list[Path]
+
+
+def pair_clips(real: Path, fakes: Sequence[Path]) -> list[Pair]:
+    """The clips to compare: the one that is named, or all those of the same names in folders of clips.
+
+    A folder of clips holds clip folders, folders of pictures or videos; its own name means nothing. The fakes
+    may leave out clips, but all have to leave out the same ones.
+
+    Raises:
+        UserError: one is a clip and the other a folder of clips, or their clips do not go together.
+    """
+    if not fakes:
+        raise UserError(f"{real}: nothing to compare it with; name one or more fakes")
+    known = _clips_within(real)
+    if known is None:
+        return [Pair(own_name(real), real, list(fakes))]
+    found = []
+    for fake in fakes:
+        clips = _clips_within(fake)
+        if clips is None:
+            raise UserError(
+                f"{fake}: is one clip, but {real} is a folder of {len(known)}; name clips or folders"
+            )
+        if strangers := sorted(clips.keys() - known.keys()):
+            raise UserError(
+                f"{fake}: {real} has no clip named {strangers[0]}; name the clips as the real ones"
+            )
+        found.append(clips)
+    for fake, clips in zip(fakes[1:], found[1:], strict=True):
+        if odd := sorted(clips.keys() ^ found[0].keys()):
+            raise UserError(
+                f"{fake} and {fakes[0]}: only one of them has clip {odd[0]}; score the same clips"
+            )
+    return [Pair(name, known[name], [clips[name] for clips in found]) for name in found[0]]
+
+
+def _clips_within(path: Path) -> dict[str, Path] | None:
+    """The clips in a folder of clips, by name; None for what is a clip, or nothing at all."""
+    if not path.is_dir() or (path / "frames").is_dir() or list(path.glob("frames.*")):
+        return None
+    entries = sorted((p for p in path.iterdir() if p.name[0] != "."), key=natural_key)
+    if any(p.suffix.lower() in PICTURE_SUFFIXES for p in entries):
+        return None
+    clips: dict[str, Path] = {}
+    for entry in entries:
+        if not entry.is_dir() and entry.suffix.lower() not in VIDEOS:
+            continue
+        if (name := entry.stem if entry.is_file() else entry.name) in clips:
+            raise UserError(f"{path}: {clips[name].name} and {entry.name} have one name; keep one of them")
+        clips[name] = entry
+    return clips or None
+
+
 def open_clip(path: Path, name: str | None = None) -> Clip:
     """Open a video file, a folder of pictures, or a clip folder holding `frames/` or one `frames.*` video.
 
@@ -64,10 +125,11 @@ def open_clip(path: Path, name: str | None = None) -> Clip:
         names = tuple(file.stem for file in source.files)
         if twice := [stem for stem, count in Counter(names).items() if count > 1]:
             raise UserError(f"{place}: two pictures are named {twice[0]}; keep one of them")
-    return Clip(name or _own_name(path), path, source, names)
+    return Clip(name or own_name(path), path, source, names)
 
 
-def _own_name(path: Path) -> str:
+def own_name(path: Path) -> str:
+    """What a clip, or a folder of clips, is called where no other name is given."""
     path = path.resolve()
     if path.is_dir():
         return path.parent.name if path.name == "frames" else path.name

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from vid2vid.evaluation.drift import Drift
-from vid2vid.evaluation.metrics import METRICS, Context, FrameMetric, WarpingError
+from vid2vid.evaluation.metrics import Context, FrameMetric
 
 Kind = Literal["real", "fake", "control"]
 
@@ -31,13 +31,10 @@ class System:
     path: str | None = None
     given: int = 0
     window: int = 100
-    metrics: list[FrameMetric] = field(init=False)
+    metrics: list[FrameMetric] = field(default_factory=list)
     drift: Drift = field(init=False)
 
     def __post_init__(self) -> None:
-        # Of the real clip only what is measured without a second clip says anything.
-        chosen = (WarpingError,) if self.kind == "real" else METRICS
-        self.metrics = [metric() for metric in chosen]
         self.drift = Drift(self.window, self.given)
 
     def update(self, real: np.ndarray, picture: np.ndarray, context: Context) -> None:
@@ -47,13 +44,17 @@ class System:
         if not context.given:
             self.drift.update(picture, None if self.kind == "real" else real)
 
+    def figures(self) -> dict[str, float | None]:
+        """The figure of each metric."""
+        return {metric.key: metric.compute() for metric in self.metrics}
+
     def report(self) -> dict:
         return {
             "name": self.name,
             "kind": self.kind,
             "path": self.path,
             "given": self.given,
-            "summary": {metric.key: metric.compute() for metric in self.metrics},
+            "summary": self.figures(),
             "curves": {metric.key: metric.curve for metric in self.metrics},
             "drift": self.drift.compute(),
         }

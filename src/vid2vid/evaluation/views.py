@@ -19,12 +19,15 @@ STRIP_SIDE = 720
 """Pictures on the page are no larger than this."""
 SLICE_FRAMES = 960
 """A slice through time holds at most this many frames; longer clips are thinned evenly."""
+SLICE_WIDTH = 480
+"""Pixels that shorter ones are stretched to."""
 DIFFERENCE_RANGE = 96
 """Colour differences of this much and more (0 to 255) are shown as white."""
 
 
 class Views:
-    """Keeps the first, middle and last frame of every system, and a column of pixels of each frame.
+    """Keeps the first, middle and last frame of every system, and a column of pixels of each frame, as a page
+    can hold them.
 
     names: of the systems, the real clip first. frames: how many will be added.
     """
@@ -32,21 +35,33 @@ class Views:
     def __init__(self, names: Sequence[str], frames: int) -> None:
         self.names = list(names)
         self.moments = sorted({0, frames // 2, frames - 1})
-        self.strips: list[list[np.ndarray]] = []
-        """Per moment: one (H, W, 3) picture a system."""
+        self.strips: list[list[tuple[str, str]]] = []
+        """Per moment and system: the picture, and where it differs from the real one."""
+        self.slices: list[str] = []
+        """Per system, once finished: the middle column of every frame, time running to the right."""
+        self.video: Path | None = None
+        self.tiles: list[tuple[int, int, int, int]] = []
+        """Per system: left, top, width, height in the video."""
         self._step = max(1, math.ceil(frames / SLICE_FRAMES))
         self._columns: list[list[np.ndarray]] = [[] for _ in names]
 
     def add(self, index: int, pictures: Sequence[np.ndarray]) -> None:
         if index in self.moments:
-            self.strips.append([picture.copy() for picture in pictures])
+            self.strips.append(
+                [(data_uri(picture), data_uri(difference(picture, pictures[0]))) for picture in pictures]
+            )
         if index % self._step == 0:
             for columns, picture in zip(self._columns, pictures, strict=True):
                 columns.append(picture[:, picture.shape[1] // 2].copy())
 
-    def time_slice(self, place: int) -> np.ndarray:
-        """(H, frames, 3): the middle column of system `place`, time running to the right."""
-        return np.stack(self._columns[place], axis=1)
+    def finish(self, path: Path, video: SideBySide) -> None:
+        """All frames have been added, and the video lies at ``path``."""
+        for columns in self._columns:
+            slice_ = np.stack(columns, axis=1)
+            wide = np.repeat(slice_, max(1, SLICE_WIDTH // slice_.shape[1]), axis=1)
+            self.slices.append(data_uri(wide, lossless=True))
+        self._columns = []
+        self.video, self.tiles = path, video.tiles
 
 
 def difference(picture: np.ndarray, real: np.ndarray) -> np.ndarray:
@@ -85,6 +100,7 @@ class SideBySide:
         self.height = rows * (self.tile[1] + self.BAR)
         # Even sizes, so that the video needs no padding of its own.
         self.width, self.height = self.width + self.width % 2, self.height + self.height % 2
+        self.tiles = [(*self._corner(place), *self.tile) for place in range(len(names))]
         self._canvas = self._blank()
         self._writer = VideoWriter(path, rate)
 

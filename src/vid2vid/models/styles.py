@@ -12,7 +12,8 @@ _NARROWEST = 0.02
 
 
 class Styles(nn.Module):
-    """Per class a mixture with diagonal covariance, its components by falling weight.
+    """Per class a mixture with diagonal covariance. The most common component comes first, then always the
+    one that is most unlike those before it, rare ones counting less.
 
     weights: (classes, components), each row sums to 1, or to 0 where no object of the class was seen.
     means, deviations: (classes, components, styles).
@@ -32,13 +33,17 @@ class Styles(nn.Module):
         """Learns the mixture of class ``kind`` from the vectors (n, styles) of its objects."""
         count = min(self.weights.shape[1], max(len(vectors) // 4, 1))
         weights, means, deviations = fit_mixture(vectors, count, seed)
-        order = weights.argsort(descending=True, stable=True)
+        order = [int(weights.argmax())]
+        for _ in range(count - 1):
+            unlike = weights * torch.cdist(means, means[order]).amin(dim=1)
+            unlike[order] = -1
+            order.append(int(unlike.argmax()))
         for store, values in ((self.weights, weights), (self.means, means), (self.deviations, deviations)):
             store[kind] = 0
             store[kind, :count] = values[order].to(store)
 
     def typical(self, kind: int, number: int) -> Tensor:
-        """The ``number``-th most common look of a class, (styles,); counted round and round."""
+        """Look ``number`` of a class, (styles,): 0 the most common; counted round and round."""
         known = max(int((self.weights[kind] > 0).sum()), 1)
         return self.means[kind, number % known]
 
