@@ -292,9 +292,7 @@ def test_bad_data_is_refused_before_anything_is_trained(
 def test_steps_give_way_so_that_all_see_as_many_frames(dataset: Path, tmp_path: Path) -> None:
     vary = ["longer chunks: train.chunk=3", "blended: @street-tiny-blended loss.mask=0.1"]
     options = {"seeds": [0, 1], "test": dataset / "one"}
-    with pytest.raises(
-        UserError, match="119 frames, not the 120 of 'full', with seed 0; give train.steps=52,"
-    ):
+    with pytest.raises(UserError, match=r"119 frames, not the 120 of 'full', .* give train\.steps=52,"):
         plan(dataset, "street-tiny", tmp_path, vary, [*SETTINGS, "train.steps=60"], **options)
     made = plan(dataset, "street-tiny", tmp_path, vary, [*SETTINGS, "train.steps=52"], **options)
     assert len(made.runs) == 6
