@@ -38,7 +38,7 @@ def ablate(
         frames (START:STOP): train on this part of each clip (default: all)
         test (CLIP): a clip or dataset to test on (default: the dataset)
         test_frames (START:STOP): render this part of each test clip (default: all)
-        given (N): of these, the first are real, not scored (default: the recipe's model.history)
+        given (N): the first N of these are real and not scored (default: the recipe's model.history)
         controls: score the last given frame copied, and each clip blurred
         dry_run: print the plan, and train nothing
         device: auto, cpu, cuda, cuda:1 or mps

@@ -129,8 +129,11 @@ class _Work:
         self.progress = partial(_noted, progress, run.title)
         self.folder = grid.out / "runs" / run.name
         self._path = grid.out / "measured" / f"{run.name}.json"
-        fresh = {"train_seconds": 0.0, "steps_timed": 0, "rendered": {}}
-        self.measured: dict[str, Any] = read_json(self._path) if self._path.exists() else fresh
+        self.measured: dict[str, Any] = {"train_seconds": 0.0, "steps_timed": 0, "rendered": {}}
+        try:
+            self.measured |= read_json(self._path) if self._path.exists() else {}
+        except UserError as error:
+            raise UserError(f"{self._path}: damaged; remove it to measure anew") from error
 
     def finish(self) -> dict[str, Any]:
         """Whatever is still to do. Returns what was measured."""
@@ -245,6 +248,6 @@ def _machine(device: str) -> str:
     where = pick_device(device)
     if where.type == "cuda":
         return torch.cuda.get_device_name(where)
-    threads = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    threads = f"{os.cpu_count()} cores, torch threads: {torch.get_num_threads()}"
     words = f"{platform.system()} {platform.machine()}, {threads}"
     return words if where.type == "cpu" else f"{where.type}, {words}"

@@ -50,7 +50,7 @@ def summarise(grid: Grid, measured: dict[str, dict[str, Any]], scores: Scores) -
 
 
 def _statistics(name: str, kind: str, metrics: Sequence[dict[str, Any]], scores: Scores) -> dict[str, Any]:
-    """Mean over clips, then over seeds, and the deviation over seeds. The real clip has no seed."""
+    """Mean over clips, then over seeds, and the deviation over seeds, for what depends on them."""
     seeds = dict.fromkeys(score["seed"] for score in scores)
     mean: dict[str, float | None] = {}
     deviation: dict[str, float | None] = {}
@@ -66,8 +66,9 @@ def _statistics(name: str, kind: str, metrics: Sequence[dict[str, Any]], scores:
             for seed in seeds
         ]
         known = [value for value in values if value is not None]
+        depends = kind == "fake" or len(set(known)) > 1
         mean[key] = _mean(known)
-        deviation[key] = stdev(known) if kind != "real" and len(known) > 1 else None
+        deviation[key] = stdev(known) if len(known) > 1 and depends else None
     return {"mean": mean, "deviation": deviation}
 
 
