@@ -25,6 +25,7 @@ RANKS = (
     {"losses", "inference", "zoo", "prediction"},
     {"evaluation"},
     {"training"},
+    {"experiments"},
     {"cli", "studio", "__main__"},
 )
 FORBIDDEN = {

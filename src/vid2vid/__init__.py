@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from vid2vid.data.doctor import check_dataset as check
     from vid2vid.data.prepare import prepare
     from vid2vid.evaluation import evaluate
+    from vid2vid.experiments import ablate
     from vid2vid.inference import stream, synthesize
     from vid2vid.training import train
     from vid2vid.zoo import import_checkpoints, info
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ablate": ("vid2vid.experiments", "ablate"),
     "check": ("vid2vid.data.doctor", "check_dataset"),
     "evaluate": ("vid2vid.evaluation", "evaluate"),
     "import_checkpoints": ("vid2vid.zoo", "import_checkpoints"),
@@ -32,6 +34,7 @@ that ``import vid2vid`` stays quick."""
 
 __all__ = [
     "__version__",
+    "ablate",
     "check",
     "evaluate",
     "import_checkpoints",

@@ -123,6 +123,8 @@ def test_types_and_defaults() -> None:
         "--fresh",
     )
     assert values["first_frame"] == [Path("a.png"), Path("b.png")]
+    again = parse(*REQUIRED, "--first-frame", "a.png", "--first-frame", "b.png", "c.png")
+    assert again["first_frame"] == [Path("a.png"), Path("b.png"), Path("c.png")]
     assert parse(*REQUIRED, "--size", "512x256")["size"] == (512, 256)
     assert parse(*REQUIRED, "--fps", "30000/1001")["fps"] == Fraction(30000, 1001)
     assert (values["steps"], values["rate"], values["device"], values["fresh"]) == (5, 2.5, "cpu", True)

@@ -21,6 +21,7 @@ from vid2vid.config import load_recipe
 from vid2vid.data import Dataset, sequences
 from vid2vid.errors import Diverged, UserError
 from vid2vid.training import train
+from vid2vid.training.budget import frames_after
 from vid2vid.video import open_frames, write_picture
 from vid2vid.zoo import load_model
 from vid2vid.zoo.folder import checkpoint_folders
@@ -329,7 +330,10 @@ def test_losses_that_are_not_finite_are_logged_as_null_and_end_the_run(
 )
 def test_other_kinds_of_run(overrides: tuple[str, ...], dataset: Path, tmp_path: Path) -> None:
     run(dataset, tmp_path / "run", *overrides, "train.steps=3", "train.decay_from=1")
-    assert load_model(tmp_path / "run").about["steps"] == 3
+    about = load_model(tmp_path / "run").about
+    assert about["steps"] == 3
+    foretold = frames_after(load_recipe(str(tmp_path / "run")))
+    assert about["frames_seen"] == [next(foretold) for _ in range(3)][-1]
     (sample,) = (tmp_path / "run" / "samples").iterdir()
     assert len(open_frames(sample)) == 8
 

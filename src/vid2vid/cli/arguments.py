@@ -92,7 +92,7 @@ def _argument(
     else:
         options |= {"type": _READERS.get(kind, kind), "metavar": placeholder or parameter.name.upper()}
     if several:
-        options["nargs"] = "+"
+        options |= {"nargs": "+", "action": "extend"}  # given again, it adds
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
         if parameter.default is not parameter.empty:
             options |= {"nargs": "?", "default": parameter.default}

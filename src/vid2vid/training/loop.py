@@ -64,7 +64,7 @@ def train(
     out = Path(out)
     settings = load_recipe(recipe, overrides)
     _check_folder(out, settings)
-    data = _open(dataset, settings, frames)
+    data = open_dataset(dataset, settings, frames)
     run = _Run(out, settings, data, frames or "all", pick_device(device))
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
@@ -144,7 +144,7 @@ class _Run:
         about = {**model.about, "steps": trainer.step, "frames_seen": trainer.frames}
         kept = replace(model, renderer=trainer.result, about=about)
         if model.encoder is not None and model.styles is not None:
-            learn_styles(model.styles, model.encoder, model.schema, self.data, _augmentation(self.settings))
+            learn_styles(model.styles, model.encoder, model.schema, self.data, augmentation(self.settings))
         return save_checkpoint(self.out, kept, trainer, self.sequence, self.settings.train.keep)
 
     def sample(self) -> None:
@@ -163,7 +163,8 @@ def _check_folder(out: Path, settings: Recipe) -> None:
         raise UserError(f"{out}: exists and is not a run; name another --out")
 
 
-def _open(dataset: Path | str, settings: Recipe, frames: str | None) -> Dataset:
+def open_dataset(dataset: Path | str, settings: Recipe, frames: str | None) -> Dataset:
+    """What a training with these settings reads."""
     data = settings.data
     return Dataset.open(
         dataset,
@@ -184,12 +185,13 @@ def _batches(data: Dataset, settings: Recipe, first: int) -> Iterator[VideoBatch
         batch=config.batch,
         seed=settings.train.seed,
         first_step=first,
-        augment=_augmentation(settings),
+        augment=augmentation(settings),
         workers=config.workers,
     )
 
 
-def _augmentation(settings: Recipe) -> Augmentation:
+def augmentation(settings: Recipe) -> Augmentation:
+    """How it is varied."""
     config = settings.data
     return Augmentation(config.flip, config.scale, config.crop, config.jitter, config.recolour)
 

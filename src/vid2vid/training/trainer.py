@@ -17,6 +17,7 @@ from vid2vid.losses.objective import Chunk, build_objective
 from vid2vid.losses.temporal import TemporalWindow
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
+from vid2vid.training.budget import given_frames
 from vid2vid.training.schedule import stage_at
 from vid2vid.types import GeneratorOutput, VideoBatch
 from vid2vid.zoo.folder import Model
@@ -64,10 +65,7 @@ class Trainer:
 
     def given_frames(self, sequence: int) -> int:
         """How many real frames sequence number ``sequence`` starts from: 0, or the whole history."""
-        train, history = self.recipe.train, self.recipe.model.history
-        draw = torch.Generator().manual_seed(train.seed * 1_000_003 + sequence)
-        self_made = float(torch.rand((), generator=draw)) < train.self_made_first
-        return 0 if self_made else history
+        return given_frames(self.recipe, sequence)
 
     def train_sequence(self, batch: VideoBatch, given: int) -> Iterator[Metrics]:
         """One optimiser step per chunk; yields its loss terms. The last frames carry over, detached.
