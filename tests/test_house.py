@@ -124,7 +124,9 @@ def files_and_functions_are_short(module: Module) -> Faults:
         yield lines, f"{lines} lines, 400 are allowed"
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            # The docstring of a verb is its help, and that of a public call its manual: both may be long.
+            words = len((ast.get_docstring(node, clean=False) or "").splitlines())
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1 - words
             if lines > 65:
                 yield node.lineno, f"{node.name} has {lines} lines, about 60 are allowed"
 
@@ -165,6 +167,8 @@ def only_the_command_line_prints(module: Module) -> Faults:
 
 
 def only_training_calls_backward(module: Module) -> Faults:
+    if module.path == "evaluation/segmenter.py":  # a measuring instrument, which learns before it measures
+        return
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and node.attr == "backward" and module.room != "training":
             yield node.lineno, "backward: losses return tensors, the training loop calls backward"

@@ -53,6 +53,10 @@ def prepare(
     Raises:
         UserError: clips that cannot be read, or do not go together in number of frames, shape or rate.
     """
+    if given < 0 or window < 1:
+        raise UserError(
+            f"--given {given}, --window {window}: give 0 or more given frames and 1 or more per window"
+        )
     real, fakes = _open_all(pair, names)
     matching = match(real, fakes, frames)
     if len(matching) <= given:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vid2vid.data import Dataset
@@ -25,23 +21,20 @@ from vid2vid.evaluation.distribution import Distributions
 from vid2vid.evaluation.diversity import Diversity
 from vid2vid.evaluation.feature_drift import FeatureDrift
 from vid2vid.evaluation.instruments import Instruments
-from vid2vid.evaluation.intervals import ROUNDS, block_length
-from vid2vid.evaluation.metrics import MSSSIM, PSNR, Context, FrameMetric
+from vid2vid.evaluation.metrics import Context, FrameMetric
+from vid2vid.evaluation.notes import bootstrap_settings, machine, notes_on, versions
 from vid2vid.evaluation.page import write_page
 from vid2vid.evaluation.pooling import pooled
-from vid2vid.evaluation.protocols import Protocol, open_protocol
+from vid2vid.evaluation.protocols import open_protocol
 from vid2vid.evaluation.report import FORMAT, write_csv, write_report
 from vid2vid.evaluation.segmenter import InClassesOf, fit_segmenter
-from vid2vid.evaluation.sources import own_name, pair_clips, parse_fake
-from vid2vid.evaluation.systems import COPIED, control_pictures
+from vid2vid.evaluation.sources import Pair, own_name, pair_clips, parse_fake
+from vid2vid.evaluation.systems import control_pictures
 from vid2vid.evaluation.truth import Truth
 from vid2vid.evaluation.views import SideBySide, Views
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
 from vid2vid.video.files import make_folder
-
-PACKAGES = ("vid2vid", "torch", "torchvision", "torchmetrics", "numpy", "opencv-python-headless", "av")
-"""What figures may depend on, beside our own code."""
 
 
 def evaluate(
@@ -116,18 +109,10 @@ def evaluate(
     rules = open_protocol(protocol) if protocol else None
     if rules is not None:
         size, given = rules.settle(size, given)
-    if given < 0 or window < 1:
-        raise UserError(
-            f"--given {given}, --window {window}: give 0 or more given frames and 1 or more per window"
-        )
     where = pick_device(device)
     instruments = Instruments.open(flow, lpips, segmenter, features, where)
-    named = [parse_fake(fake) for fake in fakes]
-    names = [name or own_name(path) for name, path in named]
-    pairs = pair_clips(Path(real), [path for _, path in named])
     asked = partial(prepare, size=size, frames=frames, given=given, window=window, controls=controls)
-    comparisons = [asked(pair, names) for pair in pairs]
-    _agree_on_size(comparisons)
+    comparisons = _lay_out(Path(real), fakes, asked)
     labelled = segmenter is not None or fit is not None
     truths = [Truth(c.real, c.matching.real, c.size, instruments, labelled) for c in comparisons]
     lesson = _lesson(fit, fit_frames, segmenter, comparisons[0].size)
@@ -140,39 +125,21 @@ def evaluate(
             instruments = replace(instruments, classifier=fitted)
         run = _Run(comparisons, instruments, stride, window, styles, folder, progress)
         clips = [run.clip(comparison, truth) for comparison, truth in zip(comparisons, truths, strict=True)]
-        systems = pooled(comparisons, run.distributions, seed)
-        run.add_feature_drift(systems, clips)
-        settings = {
-            "size": list(comparisons[0].size),
-            "frames": frames,
-            "flow": flow,
-            "controls": controls,
-            "given": given,
-            "window": window,
-            "seed": seed,
-            "lpips": instruments.lpips_name,
-            "segmenter": instruments.classifier and instruments.classifier.name,
-            "features": [one.settings() for one in run.distributions],
-            "bootstrap": _bootstrap(comparisons),
-        }
+        settings = {"frames": frames, "flow": flow, "controls": controls, "given": given, "window": window}
         report = {
             "format": FORMAT,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - began, 1),
-            "settings": settings,
-            "real": {
-                "path": str(real),
-                "clips": len(clips),
-                "frames": sum(len(c.matching) for c in comparisons),
-            },
+            "settings": settings | {"seed": seed} | run.settings(),
+            "real": {"path": str(real)} | run.counts(),
             "metrics": [_describe(metric) for metric in comparisons[0].systems[1].metrics],
-            "systems": systems,
+            "systems": run.systems(clips, seed),
             "clips": clips,
             "diversity": run.diversity and run.diversity.report(),
             "protocol": rules and rules.report(comparisons),
-            "notes": _notes(comparisons, run, rules),
-            "versions": {name: _version(name) for name in PACKAGES},
-            "machine": _machine(),
+            "notes": notes_on(comparisons, instruments, run.distributions),
+            "versions": versions(),
+            "machine": machine(),
         }
         write_report(report, folder / "report.json")
         write_csv(report, folder / "report.csv")
@@ -195,6 +162,7 @@ class _Run:
         progress: Progress,
     ) -> None:
         systems = comparisons[0].systems
+        self.comparisons = comparisons
         self.instruments = instruments
         self.folder = folder
         self.drifts = [
@@ -250,13 +218,32 @@ class _Run:
             "systems": [system.report() for system in comparison.systems],
         }
 
-    def add_feature_drift(self, systems: list[dict[str, Any]], clips: list[dict[str, Any]]) -> None:
-        """What the first picture network, if there is one, says of drift."""
+    def counts(self) -> dict[str, int]:
+        """Of clips and frames that are compared."""
+        frames = sum(len(comparison.matching) for comparison in self.comparisons)
+        return {"clips": len(self.comparisons), "frames": frames}
+
+    def settings(self) -> dict[str, Any]:
+        """What was measured with."""
+        classifier = self.instruments.classifier
+        return {
+            "size": list(self.comparisons[0].size),
+            "lpips": self.instruments.lpips_name,
+            "segmenter": None if classifier is None else classifier.name,
+            "features": [distribution.settings() for distribution in self.distributions],
+            "bootstrap": bootstrap_settings(self.comparisons),
+        }
+
+    def systems(self, clips: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+        """The figures of all clips together. What the first picture network, if there is one, says of drift
+        is added to them and to each of the clips."""
+        systems = pooled(self.comparisons, self.distributions, seed)
         drift = next((one for one in self.drifts if one is not None), None)
         for place, found in enumerate([] if drift is None else drift.compute()):
             systems[place]["summary"]["feature_drift"] = found["feature_drift"]
             for clip, windows in zip(clips, found["clips"], strict=False):
                 clip["systems"][place]["drift"]["features"] = windows
+        return systems
 
     def _score(self, comparison: Comparison, truth: Truth) -> Iterator[list[np.ndarray]]:
         """Feed every system frame by frame; yields the pictures once they have been measured."""
@@ -315,6 +302,18 @@ def _lesson(
     return Dataset.open(dataset, size=size, frames=frames, instances=False)
 
 
+def _lay_out(
+    real: Path, fakes: Sequence[Path | str], prepare_pair: Callable[[Pair, Sequence[str]], Comparison]
+) -> list[Comparison]:
+    """A comparison for each real clip that the fakes show, all of one size."""
+    named = [parse_fake(fake) for fake in fakes]
+    names = [name or own_name(path) for name, path in named]
+    pairs = pair_clips(real, [path for _, path in named])
+    comparisons = [prepare_pair(pair, names) for pair in pairs]
+    _agree_on_size(comparisons)
+    return comparisons
+
+
 def _agree_on_size(comparisons: Sequence[Comparison]) -> None:
     """Figures of different sizes must not be mixed."""
     first = comparisons[0]
@@ -327,92 +326,9 @@ def _agree_on_size(comparisons: Sequence[Comparison]) -> None:
             )
 
 
-def _bootstrap(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    count = len(comparisons)
-    if count > 1:
-        return {"over": "clips", "clips": count, "rounds": ROUNDS}
-    frames = len(comparisons[0].matching)
-    return {"over": "blocks of frames", "block": block_length(frames), "frames": frames, "rounds": ROUNDS}
-
-
 def _describe(metric: FrameMetric) -> dict[str, str | int]:
     keys = ("key", "label", "unit", "better", "decimals")
     return {**{key: getattr(metric, key) for key in keys}, "note": " ".join((metric.__doc__ or "").split())}
-
-
-def _notes(comparisons: Sequence[Comparison], run: _Run, rules: Protocol | None) -> list[str]:
-    """What a reader has to know before comparing these numbers with others."""
-    notes = [] if rules is None else [f"Protocol {rules.name}: {rules.about}"]
-    for comparison in comparisons:
-        notes += _clip_notes(comparison)
-    size, systems = comparisons[0].size, comparisons[0].systems
-    if systems[0].given:
-        notes.append(f"Leading frames given to every system, and not scored: {systems[0].given}.")
-    elif comparisons[0].controls:
-        notes.append(f"“{COPIED}” is scored from the second frame on: its first is the real one.")
-    if (levels := MSSSIM.levels(*size)) < len(MSSSIM.WEIGHTS):
-        notes.append(f"MS-SSIM uses {levels} scales instead of {len(MSSSIM.WEIGHTS)}: the frames are small.")
-    if run.instruments.lpips is None:
-        notes.append("LPIPS and tLP were not measured: no weights of AlexNet at hand (--lpips).")
-    notes.append(_interval_note(comparisons))
-    for distribution in run.distributions:
-        notes += distribution.notes()
-    return notes
-
-
-def _clip_notes(comparison: Comparison) -> list[str]:
-    real, size = comparison.real, comparison.size
-    notes = []
-    for clip in (real, *comparison.fakes):
-        if clip.size != size:
-            (a, b), (c, d) = clip.size, size
-            notes.append(f"{comparison.name}: {clip.name} was resized from {a}x{b} to {c}x{d}.")
-    if len(comparison.matching) < len(real.source):
-        notes.append(
-            f"{comparison.name}: {len(comparison.matching)} of the {len(real.source)} real frames were "
-            f"compared."
-        )
-    for system in comparison.systems:
-        curve = next((metric.curve for metric in system.metrics if isinstance(metric, PSNR)), [])
-        if equal := sum(value is not None and value >= PSNR.CAP - 0.01 for value in curve):
-            notes.append(
-                f"{comparison.name}, {system.name}: {equal} frames equal the real ones; each counts "
-                f"{PSNR.CAP:.1f} dB in PSNR."
-            )
-    return notes
-
-
-def _interval_note(comparisons: Sequence[Comparison]) -> str:
-    frames = sum(len(comparison.matching) for comparison in comparisons)
-    over = _bootstrap(comparisons)
-    what = (
-        f"over the {len(comparisons)} clips"
-        if len(comparisons) > 1
-        else f"over blocks of {over['block']} frames"
-    )
-    rough = len(comparisons) < 5 if len(comparisons) > 1 else frames < 10 * over["block"]
-    return (
-        f"Intervals hold 95 % of {ROUNDS} bootstrap draws {what} ({frames} frames in all), the same draws "
-        f"for every system{'; so few of them make rough intervals' if rough else ''}. One training a "
-        "system: how much another seed would change is not in them."
-    )
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "system": platform.system(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": cv2.getNumThreads(),
-        "python": platform.python_version(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 @contextmanager
