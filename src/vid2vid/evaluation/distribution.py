@@ -14,49 +14,96 @@ ENOUGH = 2048
 """Windows below which a Fréchet distance is mostly its own bias: what the authors of FID ask for at least."""
 _KEPT = 4096
 """Rows of features kept for the kernel distance, however long the clips."""
+_ROWS_AT_ONCE = 256
+"""Rows joined to a covariance together, or more: joining takes as long for one as for many."""
 _FRAMES_AT_ONCE = 32
 """Frames fed to the network together."""
 
 
 class Moments:
     """Mean and covariance of rows that come in pieces, in float64 (Chan, Golub & LeVeque 1983: each piece is
-    centred on its own mean, so that large means cost no digits)."""
+    centred on its own mean, so that large means cost no digits).
+
+    The first rows are kept as they are, up to one for each feature, which takes no more memory than their
+    covariance would: while there are no more, all is exact and cheap.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
-        self.mean = np.zeros(0)
-        self._scatter = np.zeros((0, 0))
+        self._waiting: list[np.ndarray] = []
+        self._waiting_count = self._joined = 0
+        self._mean = np.zeros(0)
+        self._scatter: np.ndarray | None = None
 
     def add(self, features: np.ndarray) -> None:
         """More rows, (N, D)."""
         if not len(features):
             return
-        rows = np.asarray(features, np.float64)
-        mean = rows.mean(0)
-        centred = rows - mean
-        self._join(len(rows), mean, centred.T @ centred)
+        self._waiting.append(np.array(features, np.float64))
+        self._waiting_count += len(features)
+        if self._waiting_count > max(_ROWS_AT_ONCE, features.shape[1]):
+            self._join_waiting()
 
     def merge(self, other: Moments) -> None:
         """The rows of another one too."""
-        if other.count:
-            self._join(other.count, other.mean, other._scatter)
+        for rows in other._waiting:
+            self.add(rows)
+        if other._scatter is not None:
+            self._join(other._joined, other._mean, other._scatter)
+
+    @property
+    def count(self) -> int:
+        return self._joined + self._waiting_count
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(D,); empty where there are no rows."""
+        if not self._waiting:
+            return self._mean
+        mean = np.concatenate(self._waiting).mean(0)
+        share = self._waiting_count / self.count
+        return mean if self._scatter is None else self._mean + (mean - self._mean) * share
 
     @property
     def covariance(self) -> np.ndarray:
         """(D, D), divided by the count less one. Needs two rows or more."""
-        if self.count < 2:
-            raise ValueError(f"a covariance needs two rows or more, not {self.count}")
+        if self._scatter is None:
+            root = self.root()
+            return root @ root.T
+        self._join_waiting()
         return self._scatter / (self.count - 1)
 
-    def _join(self, count: int, mean: np.ndarray, scatter: np.ndarray) -> None:
-        if not self.count:
-            self.count, self.mean, self._scatter = count, mean.copy(), scatter.copy()
+    def root(self) -> np.ndarray:
+        """(D, R): columns whose outer products sum to the covariance.
+
+        Of many rows: by eigenvalues, of which those that are nought but rounding are left out.
+        """
+        if self.count < 2:
+            raise ValueError(f"a covariance needs two rows or more, not {self.count}")
+        if self._scatter is None:
+            rows = np.concatenate(self._waiting)
+            return (rows - rows.mean(0)).T / np.sqrt(self.count - 1)
+        values, vectors = np.linalg.eigh(self.covariance)
+        kept = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+        return vectors[:, kept] * np.sqrt(values[kept])
+
+    def _join_waiting(self) -> None:
+        if not self._waiting:
             return
-        total, step = self.count + count, mean - self.mean
+        rows = np.concatenate(self._waiting)
+        self._waiting, self._waiting_count = [], 0
+        mean = rows.mean(0)
+        rows -= mean
+        self._join(len(rows), mean, rows.T @ rows)
+
+    def _join(self, count: int, mean: np.ndarray, scatter: np.ndarray) -> None:
+        if self._scatter is None:
+            self._joined, self._mean, self._scatter = count, mean.copy(), scatter.copy()
+            return
+        total, step = self._joined + count, mean - self._mean
         self._scatter += scatter
-        self._scatter += np.outer(step, step * (self.count * count / total))
-        self.mean = self.mean + step * (count / total)
-        self.count = total
+        self._scatter += np.outer(step, step * (self._joined * count / total))
+        self._mean = self._mean + step * (count / total)
+        self._joined = total
 
 
 class Distributions:
@@ -237,12 +284,13 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     """The squared Fréchet distance of two gaussians (Dowson & Landau 1982), |mean a - mean b|² + tr(A + B - 2
     (AB)^½) with the covariances A and B. Lower is nearer; 0 for equal moments.
 
-    The trace of (AB)^½ is the sum of the singular values of A^½ B^½. Each root is taken from eigenvalues, of
-    which those that are nought but rounding are left out: so singular covariances, of fewer rows than
-    features, need no bias on the diagonal, and no general matrix has to have a root.
+    The trace of (AB)^½ is the sum of the singular values of the product of any roots of A and B, transposed
+    and plain. So singular covariances, of fewer rows than features, need no bias on the diagonal, and no
+    general matrix has to have a root.
     """
-    roots = [_root(moments.covariance) for moments in (a, b)]
-    shared = np.linalg.svd(roots[0].T @ roots[1], compute_uv=False).sum() if all(map(np.size, roots)) else 0.0
+    roots = [moments.root() for moments in (a, b)]
+    product = roots[0].T @ roots[1]
+    shared = np.linalg.svd(product, compute_uv=False).sum() if product.size else 0.0
     step = a.mean - b.mean
     distance = step @ step + sum(np.square(root).sum() for root in roots) - 2 * shared
     return max(0.0, float(distance))
@@ -269,13 +317,6 @@ def kernel_distance(
         for _ in range(subsets)
     ]
     return float(np.mean(found)), float(np.std(found))
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """(D, R), R the rank: R columns whose outer products sum to the covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
-    return vectors[:, kept] * np.sqrt(values[kept])
 
 
 def _discrepancy(a: np.ndarray, b: np.ndarray) -> float:
