@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vid2vid.data.prepare import prepare
     from vid2vid.evaluation import evaluate
     from vid2vid.inference import stream, synthesize
+    from vid2vid.preference import study
     from vid2vid.training import train
     from vid2vid.zoo import import_checkpoints, info
     from vid2vid.zoo import load_model as load
@@ -24,6 +25,7 @@ _HOMES = {
     "load": ("vid2vid.zoo", "load_model"),
     "prepare": ("vid2vid.data.prepare", "prepare"),
     "stream": ("vid2vid.inference", "stream"),
+    "study": ("vid2vid.preference", "study"),
     "synthesize": ("vid2vid.inference", "synthesize"),
     "train": ("vid2vid.training", "train"),
 }
@@ -39,6 +41,7 @@ __all__ = [
     "load",
     "prepare",
     "stream",
+    "study",
     "synthesize",
     "train",
 ]
