@@ -26,7 +26,10 @@ from pathlib import Path
 from typing import Any
 
 KEYS = {"left": ("ArrowLeft", "f"), "right": ("ArrowRight", "j")}
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SCREENS: dict[str, dict[str, Any]] = {
+    "desktop": {"viewport": {"width": 1280, "height": 800}},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
+}
 
 
 def main() -> None:
@@ -109,10 +112,10 @@ class Rater:
     """A simulated rater with a browser profile of its own."""
 
     def __init__(self, browser: Any, server: Server, number: int, args: argparse.Namespace) -> None:
-        self.number, self.server, self.args = number, server, args
+        self.browser, self.server, self.number, self.args = browser, server, number, args
         self.dice = random.Random(f"{args.seed}/{number}")
         self.rule = f"prefers {args.prefer} with probability {args.probability:g}, seed {args.seed}/{number}"
-        self.page = browser.new_context(viewport=DESKTOP).new_page()
+        self.page = browser.new_context(**SCREENS["desktop"]).new_page()
         self.page.on("pageerror", lambda error: sys.exit(f"the page failed: {error}"))
         self.told: list[tuple[int, int, str]] = []
 
@@ -132,6 +135,7 @@ class Rater:
             if self.number == 1 and done == 0:
                 self._picture("rating")
             side = self._choose(trial)
+            page.wait_for_timeout(350)  # what comes sooner is taken for a slip
             page.keyboard.press(KEYS[side][self.dice.random() < 0.5])
             self.told.append((self.number, trial["place"], side))
             if self.number == 2 and done == 1:
@@ -164,18 +168,20 @@ class Rater:
         return preferred if self.dice.random() < self.args.probability else next(iter(sides.values()))
 
     def _picture(self, name: str) -> None:
-        for device, size in (("desktop", DESKTOP), ("phone", PHONE)):
-            self.page.set_viewport_size(size)
-            self.page.wait_for_timeout(400)
-            self.page.screenshot(path=self.args.out / f"{name}-{device}.png")
-        self.page.set_viewport_size(DESKTOP)
+        for device, screen in SCREENS.items():
+            page = self.browser.new_context(**screen).new_page()
+            page.goto(self.page.url)
+            page.wait_for_selector("#welcome:not([hidden]), #pair[aria-busy=false], #end:not([hidden])")
+            page.wait_for_timeout(300)
+            page.screenshot(path=self.args.out / f"{name}-{device}.png")
+            page.context.close()
 
 
 def photograph(browser: Any, server: Server, out: Path) -> None:
     """The results page, light and dark, on both screens."""
     for scheme in ("light", "dark"):
-        for device, size in (("desktop", DESKTOP), ("phone", PHONE)):
-            page = browser.new_context(viewport=size, color_scheme=scheme).new_page()
+        for device, screen in SCREENS.items():
+            page = browser.new_context(**screen, color_scheme=scheme).new_page()
             page.goto(f"{server.url}/results")
             page.screenshot(path=out / f"results-{device}-{scheme}.png", full_page=True)
             page.context.close()

@@ -8,10 +8,11 @@ from string import Template
 from typing import Any
 
 from vid2vid.preference.answers import PERSON
-from vid2vid.preference.results import group_title, notes, pair_cells, simulated_warning, span
+from vid2vid.preference.results import group_title, notes, pair_cells, percent, simulated_warning, span
 
 PAIR_COLUMNS = ("Preferred", "95 % interval", "Answers", "Agreement", "Alpha")
-RATER_COLUMNS = ("Who", "Answered", "Catch trials failed", "Left", "Median time", "Counts")
+WHO = "Who"
+RATER_COLUMNS = (WHO, "Answered", "Catch trials failed", "Left", "Median time", "Counts")
 
 _ROW, _TOP, _BOTTOM = 34, 8, 26  # of the chart, in units of its view box
 
@@ -50,7 +51,7 @@ def _template(name: str) -> Template:
 
 def _group(group: dict[str, Any]) -> str:
     left = group["left"]
-    side = f" The left side was chosen in {left['share']:.0%} ({span(left)})." if left["answers"] else ""
+    side = f" The left side was chosen in {percent(left['share'])} ({span(left)})." if left["answers"] else ""
     return (
         f"<section><h2>{escape(group_title(group))}</h2><p>{side}</p>"
         f'<h3>Pair by pair</h3><div class="card pairs">{_pairs(group["pairs"])}</div>'
@@ -75,13 +76,13 @@ def _pairs(pairs: list[dict[str, Any]]) -> str:
 def _raters(raters: list[dict[str, Any]]) -> str:
     rows = []
     for one in raters:
-        left = "—" if one["left"] is None else f"{one['left']:.0%}"
+        left = "—" if one["left"] is None else percent(one["left"])
         seconds = "—" if one["median_seconds"] is None else f"{one['median_seconds']:.1f} s"
         verdict = "no: failed catch trials" if one["excluded"] else "yes" if one["answered"] else "no answer"
         kind = one["kind"] if one["kind"] == PERSON else f"<i>{escape(one['kind'])}</i>"
         rows.append(
             f"<tr{' class=excluded' if one['excluded'] else ''}><th>{one['number']}</th>"
-            f'<td class="left">{kind}</td><td>{one["answered"]} of {one["trials"]}</td>'
+            f'<td class="who">{kind}</td><td>{one["answered"]} of {one["trials"]}</td>'
             f"<td>{one['catches_failed']} of {one['catches']}</td><td>{left}</td><td>{seconds}</td>"
             f'<td class="verdict">{verdict}</td></tr>'
         )
@@ -89,7 +90,7 @@ def _raters(raters: list[dict[str, Any]]) -> str:
 
 
 def _table(corner: str, columns: tuple[str, ...], rows: list[str]) -> str:
-    head = "".join(f"<th>{column}</th>" for column in columns)
+    head = "".join(f"<th{' class=who' if column == WHO else ''}>{column}</th>" for column in columns)
     return f"<table><thead><tr><th>{corner}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -114,7 +115,7 @@ def _bars(strengths: list[dict[str, Any]], width: int, left: int, style: str) ->
         kind, x = "level" if share == 0.5 else "grid", across(share)
         parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}"/>')
         parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{height - 8}" text-anchor="middle">{share:.0%}</text>'
+            f'<text class="tick" x="{x:.1f}" y="{height - 8}" text-anchor="middle">{percent(share)}</text>'
         )
     for place, one in enumerate(strengths):
         low, middle, high = (across(one["beats"][key]) for key in ("low", "score", "high"))
@@ -122,13 +123,13 @@ def _bars(strengths: list[dict[str, Any]], width: int, left: int, style: str) ->
         anchor = (
             f'x="{left - 12}" y="{y + 4.5:.1f}" text-anchor="end"' if left else f'x="14" y="{y - 16:.1f}"'
         )
-        label = f"{one['system']}: {one['beats']['score']:.0%}, {span(one['beats'])}"
+        label = f"{one['system']}: {percent(one['beats']['score'])}, {span(one['beats'])}"
         parts.append(
             f"<g><title>{escape(label)}</title><text {anchor}>{escape(_short(one['system']))}</text>"
             f'<rect class="bar" x="{start}" y="{y - 9:.1f}" width="{middle - start:.1f}" height="18" rx="2"/>'
             f'<line class="reach" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<circle class="middle" cx="{middle:.1f}" cy="{y:.1f}" r="4"/>'
-            f'<text x="{stop + 12}" y="{y + 4.5:.1f}">{one["beats"]["score"]:.0%}</text></g>'
+            f'<text x="{stop + 12}" y="{y + 4.5:.1f}">{percent(one["beats"]["score"])}</text></g>'
         )
     return "".join([*parts, "</svg>"])
 

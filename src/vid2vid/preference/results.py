@@ -161,7 +161,7 @@ def _strengths(wins: Sequence[np.ndarray], systems: Sequence[str], seed: int) ->
 
 def notes(summary: dict[str, Any]) -> list[str]:
     """What a reader has to know beside the numbers."""
-    limit = f"{summary['catch_limit']:.0%}"
+    limit = percent(summary["catch_limit"])
     return [
         "Shares: Wilson's 95 % interval, which takes answers as independent. An interval that holds 50 % "
         "shows no preference.",
@@ -189,7 +189,7 @@ def markdown_table(summary: dict[str, Any]) -> str:
         lines += ["", "| | strength | 95 % interval |", "|---|---:|---:|"]
         for one in group["strengths"]:
             beats = one["beats"]
-            lines.append(f"| {one['system']} | {beats['score']:.0%} | {span(beats)} |")
+            lines.append(f"| {one['system']} | {percent(beats['score'])} | {span(beats)} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -209,12 +209,17 @@ def pair_cells(pair: dict[str, Any]) -> list[str]:
     if not pair["answers"]:
         return ["—", "—", "0", "—", "—"]
     return [
-        f"{pair['share']:.0%}",
+        percent(pair["share"]),
         span(pair),
         str(pair["answers"]),
-        "—" if pair["agreement"] is None else f"{pair['agreement']:.0%}",
+        "—" if pair["agreement"] is None else percent(pair["agreement"]),
         "—" if pair["alpha"] is None else f"{pair['alpha']:.2f}",
     ]
+
+
+def percent(share: float) -> str:
+    """ "62 %"."""
+    return f"{100 * share:.0f} %"
 
 
 def span(ends: dict[str, Any]) -> str:
