@@ -154,7 +154,7 @@ class Rater:
 
     def _asked(self) -> dict:
         """What the page is showing, with the names that only simulated raters are told."""
-        self.page.wait_for_function("new URL(location.href).searchParams.has('rater')")
+        self.page.wait_for_function("() => new URL(location.href).searchParams.has('rater')")
         rater = "new URL(location.href).searchParams.get('rater')"
         return self.page.evaluate(f"async () => (await fetch('/api/next?rater=' + {rater})).json()")
 

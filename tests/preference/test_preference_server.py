@@ -245,6 +245,15 @@ def test_elsewhere_a_token_is_needed(folder: Path) -> None:
     answers.close()
 
 
+def test_with_a_token_any_name_will_do(folder: Path) -> None:
+    """As behind a proxy: a page under another name has no token, so no name has to be checked."""
+    answers = Answers(folder / "study.sqlite")
+    with StudyServer(answers, folder, port=0, token="a-word-of-ours") as server:
+        assert ask(server, "/?token=a-word-of-ours", Host="study.example")[0] == 200
+        assert ask(server, "/", Host="study.example")[0] == 403
+    answers.close()
+
+
 def test_a_port_in_use_and_a_strange_host(server: StudyServer, folder: Path) -> None:
     for words, line in (
         ({"port": server.port}, "is in use"),
@@ -274,3 +283,18 @@ def test_a_restarted_study_keeps_its_videos_and_takes_no_others(tmp_path: Path) 
     moving(tmp_path / "new" / "a", 99)
     with pytest.raises(UserError, match="other clips"):
         open_study([specs[0], f"twin={tmp_path / 'new'}"], out, seed=2)
+
+
+def test_encoding_stopped_in_the_middle_is_done_again(tmp_path: Path) -> None:
+    """On Ctrl-C a video writer leaves what it has: a video cut short, which must not be shown."""
+
+    def stop(done: int, total: int | None = None, note: str = "") -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    specs, out = systems(tmp_path, "a"), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        open_study(specs, out, progress=stop)
+    assert {len(open_frames(file)) for file in (out / "videos").iterdir()} == {4, 2}
+    open_study(specs, out).close()
+    assert [len(open_frames(file)) for file in (out / "videos").iterdir()] == [4, 4, 4]

@@ -29,8 +29,7 @@ def study(
     alone.
 
     Args:
-        systems (NAME=PATH): two systems or more: a video, a folder of pictures, or a folder of several clips
-            with the same names in every system
+        systems (NAME=PATH): two or more: videos, folders of pictures, or folders of clips of the same names
         out (STUDY): folder for the videos, the answers (study.sqlite) and the results
         real (PATH): the real clips, likewise; shown in catch trials only, against a spoilt copy
         question (TEXT): what raters are asked (default: Which video looks more realistic?)
@@ -42,18 +41,17 @@ def study(
         host (ADDRESS): address to listen on; any but this machine's own needs a token
         port: where to listen; 0 takes any free one
         token: what the raters' link has to hold (default: one is made where --host needs it)
-        results: serve nothing: print the results, write results.html, results.json and answers.csv to STUDY
+        results: serve nothing: print results and write results.html, results.json, answers.csv to STUDY
 
     Example:
         vid2vid study ours=made/ours twin=made/twin --real data/street/frames --out preference
         vid2vid study --out preference --results
     """
     from vid2vid.cli.bar import Bar
-    from vid2vid.preference import markdown_table
-    from vid2vid.preference import study as conduct
+    from vid2vid.preference import markdown_table, study
 
     with Bar("study") as bar:
-        summary = conduct(
+        summary = study(
             systems or (),
             out,
             real=real,

@@ -69,20 +69,9 @@ def study(
     Raises:
         UserError: input that does not fit together; a study of something else in `out`; a port in use.
     """
+    settings = {"real": real, "question": question, "catch": catch, "frames": frames, "piece": piece}
+    answers = open_study(systems, out, **settings, fps=fps, seed=seed, encode=serve, progress=progress)  # type: ignore[arg-type]
     folder = Path(out)
-    answers = open_study(
-        systems,
-        folder,
-        real=real,
-        question=question,
-        catch=catch,
-        frames=frames,
-        piece=piece,
-        fps=fps,
-        seed=seed,
-        encode=serve,
-        progress=progress,
-    )
     try:
         if serve:
             _serve(StudyServer(answers, folder, host=host, port=port, token=token), say)

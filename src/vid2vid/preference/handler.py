@@ -30,7 +30,6 @@ BODY_LIMIT = 4096
 LONGEST = 24 * 3600 * 1000
 """Milliseconds; who took longer went away meanwhile."""
 
-_COOKIE = "vid2vid_study"
 _BLOCK = 1 << 16
 
 
@@ -134,10 +133,14 @@ class Handler(BaseHTTPRequestHandler):
         if "token" in self._query:
             return self._query["token"]
         try:
-            cookie = SimpleCookie(self.headers.get("Cookie", "")).get(_COOKIE)
+            cookie = SimpleCookie(self.headers.get("Cookie", "")).get(self._cookie())
         except CookieError:
             return ""
         return cookie.value if cookie else ""
+
+    def _cookie(self) -> str:
+        """Its name; cookies know no ports, and another study may be served beside this one."""
+        return f"study-{self.server.answers.settings['name']}"
 
     def _owners_only(self) -> None:
         if not self.server.access.allows(self._token(), owner=True):
@@ -307,7 +310,7 @@ class Handler(BaseHTTPRequestHandler):
         if token and status == HTTPStatus.OK and self.server.access.rater is not None:
             # The browser sends it by itself from here on, and no script can read it. The address keeps it as
             # well: a link opened from a mail brings no strict cookie when it is reloaded.
-            self.send_header("Set-Cookie", f"{_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict")
+            self.send_header("Set-Cookie", f"{self._cookie()}={token}; Path=/; HttpOnly; SameSite=Strict")
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()

@@ -213,7 +213,7 @@ def pair_cells(pair: dict[str, Any]) -> list[str]:
         span(pair),
         str(pair["answers"]),
         "—" if pair["agreement"] is None else percent(pair["agreement"]),
-        "—" if pair["alpha"] is None else f"{pair['alpha']:.2f}",
+        "—" if pair["alpha"] is None else f"{round(pair['alpha'], 2) + 0.0:.2f}",
     ]
 
 

@@ -72,12 +72,12 @@ class StudyServer(ThreadingHTTPServer):
         except (OSError, UnicodeError) as error:
             raise _cannot_listen(host, port, error) from error
         self.port: int = self.server_address[1]
-        # Another site's name that points here (DNS rebinding) must not reach a server without a token. Bound
-        # to every address of the machine, it cannot know its names: there the token keeps strangers out.
+        # Another site's name that points here (DNS rebinding) must not reach a server without a token. With
+        # one any name is good, a proxy's too: a page under another name has neither link nor cookie.
         self.hosts = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]", _bracketed(host))}
         if self.port == 80:
             self.hosts |= {name.rpartition(":")[0] for name in tuple(self.hosts)}
-        self.any_host = not local and _is_any(host)
+        self.any_host = token is not None
 
     @property
     def rating_url(self) -> str:
@@ -90,7 +90,7 @@ class StudyServer(ThreadingHTTPServer):
         return self._url("/results", self.access.owner)
 
     def _url(self, path: str, token: str | None) -> str:
-        host = socket.gethostname() if self.any_host else _bracketed(self.host)
+        host = socket.gethostname() if _is_any(self.host) else _bracketed(self.host)
         return f"http://{host}:{self.port}{path}" + (f"?token={token}" if token else "")
 
     def server_bind(self) -> None:
