@@ -126,12 +126,16 @@ def test_a_spoilt_clip_is_far_from_the_clip_and_repeatable() -> None:
 
 def test_markdown_of_people_and_scripts_apart() -> None:
     share = {"hits": 6, "answers": 8, "share": 0.75, "low": 0.41, "high": 0.93}
+    clear = {"hits": 8, "answers": 8, "share": 1.0, "low": 0.68, "high": 1.0}
     beats = {"score": 0.6, "low": 0.5, "high": 0.7}
     group = {
         "raters": 2,
         "answers": 8,
         "excluded": 1,
-        "pairs": [{"first": "ours", "second": "twin", **share, "agreement": 0.5, "alpha": -0.1}],
+        "pairs": [
+            {"first": "ours", "second": "twin", **share, "agreement": 0.5, "alpha": -0.001},
+            {"first": "ours", "second": "third", **clear, "agreement": None, "alpha": None},
+        ],
         "strengths": [{"system": "ours", "beats": beats}],
     }
     summary = {
@@ -143,5 +147,6 @@ def test_markdown_of_people_and_scripts_apart() -> None:
     text = markdown_table(summary)
     assert "9 of the 20 answers were given by simulated raters" in text
     assert "People: 2 raters, 8 answers; 1 rater left out" in text
-    assert "| ours / twin | 75 % | 41 to 93 % | 8 | 50 % | -0.10 |" in text
+    assert "| ours / twin | 75 % | 41 to 93 % | 8 | 50 % | 0.00 |" in text
+    assert "| ours / third | **100 %** | 68 to 100 % | 8 | — | — |" in text
     assert text.index("People") < text.index("Simulated raters")

@@ -8,7 +8,15 @@ from string import Template
 from typing import Any
 
 from vid2vid.preference.answers import PERSON
-from vid2vid.preference.results import group_title, notes, pair_cells, percent, simulated_warning, span
+from vid2vid.preference.results import (
+    group_title,
+    is_clear,
+    notes,
+    pair_cells,
+    percent,
+    simulated_warning,
+    span,
+)
 
 PAIR_COLUMNS = ("Preferred", "95 % interval", "Answers", "Agreement", "Alpha")
 WHO = "Who"
@@ -64,9 +72,8 @@ def _group(group: dict[str, Any]) -> str:
 def _pairs(pairs: list[dict[str, Any]]) -> str:
     rows = []
     for pair in pairs:
-        clear = bool(pair["answers"]) and not pair["low"] <= 0.5 <= pair["high"]
         cells = pair_cells(pair)
-        first = f'<td class="clear">{cells[0]}</td>' if clear else f"<td>{cells[0]}</td>"
+        first = f'<td class="clear">{cells[0]}</td>' if is_clear(pair) else f"<td>{cells[0]}</td>"
         others = "".join(f"<td>{cell}</td>" for cell in cells[1:])
         name = f"{escape(pair['first'])} <small>to</small> {escape(pair['second'])}"
         rows.append(f"<tr><th>{name}</th>{first}{others}</tr>")

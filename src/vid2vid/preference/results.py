@@ -163,10 +163,11 @@ def notes(summary: dict[str, Any]) -> list[str]:
     """What a reader has to know beside the numbers."""
     limit = percent(summary["catch_limit"])
     return [
-        "Shares: Wilson's 95 % interval, which takes answers as independent. An interval that holds 50 % "
-        "shows no preference.",
+        "Shares: Wilson's 95 % interval, which takes answers as independent. Where it leaves out 50 %, the "
+        "share is bold; all others show no preference.",
         "Agreement: how often two raters gave the same answer to the same pair; tossing coins gives 50 %. "
-        "Alpha is Krippendorff's: 1 when all agree, 0 when as by chance.",
+        "Alpha is Krippendorff's: 1 when all agree, 0 when as by chance; where nearly all prefer the same, "
+        "chance agrees as well, and alpha is low.",
         "Strength: the chance to be preferred to a system of average strength, after Bradley and Terry, with "
         f"half a win added on each side of every pair. 95 % bootstrap interval, drawn from raters where "
         f"there are {FEW_RATERS} or more, else from answers.",
@@ -185,7 +186,9 @@ def markdown_table(summary: dict[str, Any]) -> str:
         lines += [f"{group_title(group)}:", ""]
         lines += ["| | preferred | 95 % interval | answers | agreement | alpha |", "|---|" + "---:|" * 5]
         for pair in group["pairs"]:
-            lines.append(f"| {pair['first']} / {pair['second']} | {' | '.join(pair_cells(pair))} |")
+            share, *others = pair_cells(pair)
+            share = f"**{share}**" if is_clear(pair) else share
+            lines.append(f"| {pair['first']} / {pair['second']} | {' | '.join([share, *others])} |")
         lines += ["", "| | strength | 95 % interval |", "|---|---:|---:|"]
         for one in group["strengths"]:
             beats = one["beats"]
@@ -217,6 +220,11 @@ def pair_cells(pair: dict[str, Any]) -> list[str]:
     ]
 
 
+def is_clear(pair: dict[str, Any]) -> bool:
+    """Whether one of the two is preferred: the interval leaves out a half."""
+    return not pair["low"] <= 0.5 <= pair["high"]
+
+
 def percent(share: float) -> str:
     """ "62 %"."""
     return f"{100 * share:.0f} %"
@@ -232,8 +240,12 @@ def simulated_warning(summary: dict[str, Any]) -> str:
     simulated, total = summary["simulated_answers"], summary["answers"]
     if not simulated:
         return ""
-    which = "All" if simulated == total else f"{simulated} of the"
-    return f"{which} {total} answers were given by simulated raters: they say nothing about people."
+    if simulated == total:
+        return f"All {total} answers were given by simulated raters: they say nothing about people."
+    return (
+        f"{simulated} of the {total} answers were given by simulated raters: they say nothing about people, "
+        "and are summed up apart."
+    )
 
 
 def answers_csv(answers: Answers, summary: dict[str, Any]) -> str:
