@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vid2vid.data.prepare import prepare
     from vid2vid.evaluation import evaluate
     from vid2vid.inference import stream, synthesize
-    from vid2vid.preference import study
+    from vid2vid.preference.conduct import study
     from vid2vid.training import train
     from vid2vid.zoo import import_checkpoints, info
     from vid2vid.zoo import load_model as load
@@ -25,7 +25,7 @@ _HOMES = {
     "load": ("vid2vid.zoo", "load_model"),
     "prepare": ("vid2vid.data.prepare", "prepare"),
     "stream": ("vid2vid.inference", "stream"),
-    "study": ("vid2vid.preference", "study"),
+    "study": ("vid2vid.preference.conduct", "study"),
     "synthesize": ("vid2vid.inference", "synthesize"),
     "train": ("vid2vid.training", "train"),
 }

@@ -15,9 +15,10 @@ import pytest
 from study_clips import moving, several, systems
 
 from vid2vid.errors import UserError
-from vid2vid.preference import StudyServer, open_study
 from vid2vid.preference.answers import Answers
+from vid2vid.preference.conduct import open_study
 from vid2vid.preference.handler import BODY_LIMIT
+from vid2vid.preference.server import StudyServer
 from vid2vid.video import open_frames
 
 JSON = {"Content-Type": "application/json"}

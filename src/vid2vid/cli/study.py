@@ -48,7 +48,8 @@ def study(
         vid2vid study --out preference --results
     """
     from vid2vid.cli.bar import Bar
-    from vid2vid.preference import markdown_table, study
+    from vid2vid.preference.conduct import study
+    from vid2vid.preference.results import markdown_table
 
     with Bar("study") as bar:
         summary = study(

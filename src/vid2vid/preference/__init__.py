@@ -1,7 +1,5 @@
-"""What people prefer: a web page that shows videos in pairs, and what their answers say."""
+"""What people prefer: a web page that shows videos in pairs, and what their answers say.
 
-from vid2vid.preference.conduct import open_study, study, write_results
-from vid2vid.preference.results import markdown_table
-from vid2vid.preference.server import StudyServer
-
-__all__ = ["StudyServer", "markdown_table", "open_study", "study", "write_results"]
+Nothing is imported here: `conduct.py` is where to begin, and needs the heavy rooms; the file of answers and
+what is reckoned from it need none of them.
+"""
