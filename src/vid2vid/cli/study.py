@@ -24,9 +24,8 @@ def study(
 ) -> None:
     """Ask people which of two videos they prefer: a web page for raters, and its results.
 
-    Pairs of systems are shown side by side, sides and order at random, with catch trials among them whose
-    right answer is known. Every answer is kept at once; the same command again goes on, and so does --out
-    alone.
+    Pairs are shown on random sides in random order, with catch trials among them whose right answer is known.
+    Every answer is kept at once; the same command again goes on, and so does --out alone.
 
     Args:
         systems (NAME=PATH): two or more: videos, folders of pictures, or folders of clips of the same names
