@@ -24,13 +24,13 @@ RANKS = (
     {"data", "models"},
     {"losses", "inference", "zoo", "prediction"},
     {"evaluation"},
-    {"training"},
+    {"training", "preference"},
     {"experiments"},
     {"cli", "studio", "__main__"},
 )
 FORBIDDEN = {
     "inference": {"losses", "training"},
-    "evaluation": {"training"},
+    "evaluation": {"training", "preference"},
     "models": {"config"},  # models take plain arguments
 }
 OPTIONAL = {

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vid2vid.evaluation import evaluate
     from vid2vid.experiments import ablate
     from vid2vid.inference import stream, synthesize
+    from vid2vid.preference.conduct import study
     from vid2vid.training import train
     from vid2vid.zoo import import_checkpoints, info
     from vid2vid.zoo import load_model as load
@@ -26,6 +27,7 @@ _HOMES = {
     "load": ("vid2vid.zoo", "load_model"),
     "prepare": ("vid2vid.data.prepare", "prepare"),
     "stream": ("vid2vid.inference", "stream"),
+    "study": ("vid2vid.preference.conduct", "study"),
     "synthesize": ("vid2vid.inference", "synthesize"),
     "train": ("vid2vid.training", "train"),
 }
@@ -42,6 +44,7 @@ __all__ = [
     "load",
     "prepare",
     "stream",
+    "study",
     "synthesize",
     "train",
 ]

@@ -159,6 +159,28 @@ def test_a_positional_with_a_default_may_be_left_out(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.startswith("usage: vid2vid look [THING] [key=value ...] [options]")
 
 
+def test_a_list_of_positionals_with_a_default_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def compare(systems: list[str] | None = None, *, out: Path) -> None:
+        """Compare.
+
+        Args:
+            systems (NAME=PATH): what
+            out: where
+        """
+        Seen.values = dict(locals())
+
+    compare.__annotations__ = {"systems": list[str] | None, "out": Path, "return": None}
+    call(compare, "vid2vid compare", ["--out", "x"])
+    assert not Seen.values["systems"]
+    call(compare, "vid2vid compare", ["a=1", "--out", "x"])
+    assert Seen.values["systems"] == ["a=1"]
+    call(compare, "vid2vid compare", ["--out", "x", "a=1", "b"])
+    assert Seen.values["systems"] == ["a=1", "b"]
+    with pytest.raises(SystemExit):
+        call(compare, "vid2vid compare", ["--help"])
+    assert capsys.readouterr().out.startswith("usage: vid2vid compare [NAME=PATH ...] --out OUT [options]")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -69,10 +69,10 @@ def build_parser(function: Verb, program: str) -> ArgumentParser:
             continue
         name, options = _argument(parameter, hints[parameter.name], placeholder, help_text)
         parser.add_argument(name, **options)
-        several = " ..." if options.get("nargs") == "+" else ""
+        several = " ..." if options.get("nargs") in ("+", "*") else ""
         if not name.startswith("--"):
             shown = options["metavar"] + several
-            usage.append(f"[{shown}]" if options.get("nargs") == "?" else shown)
+            usage.append(f"[{shown}]" if options.get("nargs") in ("?", "*") else shown)
         elif options.get("required"):
             usage.append(f"{name} {options['metavar']}{several}")
     parser.usage = " ".join([*usage, "[options]"])
@@ -95,7 +95,7 @@ def _argument(
         options |= {"nargs": "+", "action": "extend"}  # given again, it adds
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
         if parameter.default is not parameter.empty:
-            options |= {"nargs": "?", "default": parameter.default}
+            options |= {"nargs": "*" if several else "?", "default": parameter.default}
         return parameter.name, options
     if parameter.default is parameter.empty:
         options["required"] = True
