@@ -1,9 +1,10 @@
-"""A recipe against its frame-wise twin on one clip: trained, rendered and scored in one go.
+"""A recipe against two baselines on one clip, frame-wise and blended by the real clip's flow: trained, rendered
+and scored in one go.
 
     python benchmarks/coherence.py ../shared/clips/street_camvid --train 0:57 --test 57:71 --out out/street
 
-Both see the same number of frames in the same session. Both are given the last two training frames as
-history; the test frames are all made. Writes the runs, the frames, a report, and ``coherence.json`` with
+All take the same number of steps (``vid2vid ablate`` makes the frames they see equal to the last one). All are
+given the last two training frames as history; the test frames are all made. Writes the runs, the frames, a report, and ``coherence.json`` with
 the table.
 """
 
@@ -30,17 +31,19 @@ def main() -> None:
     words.add_argument("--test", default="57:71")
     words.add_argument("--recipe", default="street-tiny")
     words.add_argument("--twin", default="street-tiny-framewise")
+    words.add_argument("--blended", default="street-tiny-blended")
     words.add_argument("--out", type=Path, required=True)
     words.add_argument("--target", default="frames")
     words.add_argument("--stick", type=Path, default=Path("../shared/tools/score.py"))
-    words.add_argument("overrides", nargs="*", help="key=value words for both recipes")
+    words.add_argument("overrides", nargs="*", help="key=value words for all recipes")
     args = words.parse_intermixed_args()
 
     first, last = (int(end) for end in args.test.split(":"))
     frames = list_pictures(args.clip / args.target)
     given = frames[first - 2 : first]
     fakes, facts = [], {}
-    for name, recipe in (("ours", args.recipe), ("frame-wise twin", args.twin)):
+    rows = (("ours", args.recipe), ("frame-wise twin", args.twin), ("flow-blended", args.blended))
+    for name, recipe in rows:
         run = args.out / name.replace(" ", "-")
         begun, busy = time.time(), time.process_time()
         vid2vid.train(
@@ -56,7 +59,7 @@ def main() -> None:
         vid2vid.synthesize(run, args.clip, made, frames=f"{first - 2}:{last}", first_frames=given)
         fakes.append(f"{name}={made}")
     report = vid2vid.evaluate(args.clip / args.target, fakes, args.out / "report", controls=True, given=2)
-    table = markdown_table(report)
+    table = markdown_table(report, intervals=True)
     stick = {fake.partition("=")[0]: _stick(args, Path(fake.partition("=")[2])) for fake in fakes}
     results = {"machine": describe(), "training": facts, "stick": stick, "table": table.splitlines()}
     (args.out / "coherence.json").write_text(json.dumps(results, indent=1) + "\n")
