@@ -1,11 +1,11 @@
-"""A recipe against two baselines on one clip, frame-wise and blended by the real clip's flow: trained, rendered
-and scored in one go.
+"""A recipe against two baselines on one clip (frame-wise, and blended by the real clip's flow): all trained,
+rendered and scored in one go.
 
     python benchmarks/coherence.py ../shared/clips/street_camvid --train 0:57 --test 57:71 --out out/street
 
-All take the same number of steps (``vid2vid ablate`` makes the frames they see equal to the last one). All are
-given the last two training frames as history; the test frames are all made. Writes the runs, the frames, a report, and ``coherence.json`` with
-the table.
+All take the same number of steps (``vid2vid ablate`` makes the frames they see equal to the last one), and
+are given the last two training frames as history; the test frames are all made. Writes the runs, the frames,
+a report, and ``coherence.json`` with the table.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/scoring_memory.py --out benchmarks/results/scoring_memory.json
 
-Two videos of a panned texture, one with noise, are scored with controls, and with Frechet and kernel distances
-by an untrained ResNet-50 (what it says means nothing, what it holds is what a trained one would).
+Two videos of a panned texture, one with noise, are scored with controls, and with Frechet and kernel
+distances by an untrained ResNet-50 (what it says means nothing, what it holds is what a trained one would).
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ the border; a test holds ours to it where both mean the same.
 
 from __future__ import annotations
 
+import math
+from array import array
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -58,8 +60,9 @@ class Metric(Protocol):
     better: ClassVar[Direction]
     unit: ClassVar[str]
     decimals: ClassVar[int]
-    curve: list[float | None]
-    """One value a frame; None where the metric is not defined (first frame, given frames)."""
+
+    @property
+    def curve(self) -> list[float | None]: ...
 
     def update(self, real: np.ndarray, fake: np.ndarray, context: Context) -> None: ...
 
@@ -85,8 +88,14 @@ class FrameMetric:
     decimals: ClassVar[int] = 2
 
     def __init__(self) -> None:
-        self.curve: list[float | None] = []
-        self._terms: list[tuple[float, ...]] = []
+        # Compact: a long video has many frames.
+        self._curve = array("d")
+        self._terms = array("d")
+
+    @property
+    def curve(self) -> list[float | None]:
+        """One value a frame; None where the metric is not defined (first frame, given frames)."""
+        return [None if math.isnan(value) else value for value in self._curve]
 
     def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float | None:
         raise NotImplementedError
@@ -97,11 +106,11 @@ class FrameMetric:
 
     def update(self, real: np.ndarray, fake: np.ndarray, context: Context) -> None:
         value = None if context.given else self.measure(real, fake, context)
-        self.curve.append(value)
-        self._terms.append(self.NOTHING if value is None else self.parts(value))
+        self._curve.append(math.nan if value is None else value)
+        self._terms.extend(self.NOTHING if value is None else self.parts(value))
 
     def terms(self) -> np.ndarray:
-        return np.array(self._terms, np.float64).reshape(len(self._terms), len(self.NOTHING))
+        return np.array(self._terms, np.float64).reshape(-1, len(self.NOTHING))
 
     @staticmethod
     def summary(sums: np.ndarray) -> np.ndarray:
