@@ -71,7 +71,7 @@ def test_agrees_with_torchmetrics(size: tuple[int, int]) -> None:
     real, fake = texture(size[1], size[0]), noisy(blurred([texture(size[1], size[0])], 1.0), 6)[0]
     a, b = tensor(grey(real)), tensor(grey(fake))
     assert measure(PSNR, [real], [fake]).compute() == pytest.approx(
-        peak_signal_noise_ratio(tensor(fake), tensor(real), data_range=255.0).item(), abs=1e-3
+        peak_signal_noise_ratio(tensor(fake), tensor(real), data_range=255.0).item(), abs=1e-4
     )
     # torchmetrics goes on over the border, on reflected pixels; the paper and we do not.
     _, everywhere = structural_similarity_index_measure(b, a, data_range=255.0, return_full_image=True)
