@@ -27,7 +27,7 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Measure synthesised clips against the real one: figures with intervals, plots, videos side by side.
+    """Measure synthesised clips against real ones: figures with intervals, plots, videos side by side.
 
     A clip is a video, a folder of pictures, or a clip folder with frames/. REAL and every FAKE may also be
     folders of clips with the same names: their figures are put together, and the page shows the worst clips
