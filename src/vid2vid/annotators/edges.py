@@ -63,7 +63,7 @@ class Edges:
         return cls("median" if argument == "median" else "otsu")
 
     @property
-    def spec(self) -> str:
+    def name(self) -> str:
         return "edges" if self.rule == "otsu" else f"edges:{self.rule}"
 
     @property
@@ -153,7 +153,7 @@ class Sketch:
     least: float = 0.004
     slope: float = 25.0
 
-    spec = "sketch"
+    name = "sketch"
     folder = "sketch"
     points_file = None
     memory = 0

@@ -40,11 +40,14 @@ class Pass(Protocol):
 
 
 class Annotator(Protocol):
-    """Draws the condition of each frame of a clip. Cheap to hold; what is heavy is opened in ``begin``."""
+    """Draws the condition of each frame of a clip.
+
+    Cheap to hold and to send to other processes; what is heavy is opened in ``begin``.
+    """
 
     @property
-    def spec(self) -> str:
-        """What opens it again, also in another process: "edges", "face:FILE"."""
+    def name(self) -> str:
+        """For messages and records: "edges", "edges:median", "face"."""
 
     @property
     def folder(self) -> str:
@@ -85,7 +88,13 @@ def _sketch(argument: str) -> Annotator:
     return Sketch()
 
 
-_OPENERS: dict[str, Callable[[str], Annotator]] = {"edges": _edges, "sketch": _sketch}
+def _face(argument: str) -> Annotator:
+    from vid2vid.annotators.face_landmarks import FaceLandmarks
+
+    return FaceLandmarks.of(argument)
+
+
+_OPENERS: dict[str, Callable[[str], Annotator]] = {"edges": _edges, "sketch": _sketch, "face": _face}
 """By name; each is given what stands after the colon, or ""."""
 
 
@@ -97,7 +106,8 @@ def annotator_names() -> tuple[str, ...]:
 def open_annotator(spec: str) -> Annotator:
     """The annotator a user named, NAME or NAME:ARGUMENT.
 
-    "edges" or "edges:median": Canny. "sketch": soft pencil lines. Nothing is ever downloaded.
+    "edges" or "edges:median": Canny. "sketch": soft pencil lines. "face" or "face:FILE":
+    MediaPipe's face landmarker with the model in the user's cache or in a file. Nothing is ever downloaded.
 
     Raises:
         UserError: an unknown name; a package or a file it needs is not at hand.
@@ -121,7 +131,7 @@ def open_annotators(specs: Sequence[str]) -> list[Annotator]:
         other = by_folder.setdefault(annotator.folder, annotator)
         if other is not annotator:
             raise UserError(
-                f"annotate {other.spec},{annotator.spec}: both write {annotator.folder}/; choose one of them"
+                f"annotate {other.name},{annotator.name}: both write {annotator.folder}/; choose one of them"
             )
     return annotators
 

@@ -28,14 +28,16 @@ def prepare(
     goes on where it was interrupted.
 
     --annotate draws the conditions from the frames, into a folder of that name beside them: edges (Canny,
-    white on black; edges:median for thresholds from the median grey) and sketch (soft grey lines on white).
-    Without --out it adds them to clips that are there.
+    white on black; edges:median for thresholds from the median grey), sketch (soft grey lines on white), and
+    face, which writes face_lines (the outlines of a face in three colours) and face478.json (its points) and
+    needs pip install 'vid2vid[annotate]' and MediaPipe's face_landmarker.task, in ~/.cache/vid2vid or named
+    as face:FILE. Without --out it adds them to clips that are there.
 
     Args:
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
         out (DATASET): the dataset's folder (default: none is made, --annotate adds to the sources, which are
             clips or datasets)
-        annotate (NAME): draw these conditions: edges, sketch; several: edges,sketch
+        annotate (NAME): draw these conditions: edges, sketch, face; several: edges,sketch
         workers (N): processes that draw; 0 draws without others
         size (WxH): resize, after the crop; one of them -1 keeps the aspect: --size=-1x256 (default: as it is)
         fps (RATE): frames per second, such as 15 or 30000/1001: at each tick the nearest frame (default: all)

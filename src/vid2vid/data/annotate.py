@@ -162,7 +162,7 @@ class _Strip:
         if not any(frames):
             shutil.rmtree(self.part, ignore_errors=True)
             raise UserError(
-                f"{self.clip.strips['frames'].path}: {self.annotator.spec} found nothing in any of its "
+                f"{self.clip.strips['frames'].path}: {self.annotator.name} found nothing in any of its "
                 f"{len(frames)} frames; leave this clip out, or give larger pictures"
             )
         width, height = self.source.info.size
@@ -188,7 +188,7 @@ def _strips(clip: ClipFiles, annotators: Sequence[Annotator]) -> Iterator[_Strip
     facts = json.dumps([(file.name, file.stat().st_size) for file in files]).encode()
     for annotator in annotators:
         record = {
-            "annotator": annotator.spec,
+            "annotator": annotator.name,
             "made": annotator.fingerprint,
             "frames": len(source),
             "of": hashlib.sha256(facts).hexdigest()[:16],
