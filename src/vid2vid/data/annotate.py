@@ -19,7 +19,7 @@ from vid2vid.data.drawing_jobs import Job, Target, finished, points_path, run_jo
 from vid2vid.data.layout import ClipFiles, find_clips
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
-from vid2vid.video import PictureFolder, TimedSource, make_folder, open_frames, whole_file
+from vid2vid.video import PictureFolder, TimedSource, list_pictures, make_folder, open_frames, whole_file
 
 RECORD = "annotation.yaml"
 """In the folder of a condition: what drew it, from which frames."""
@@ -72,13 +72,17 @@ def annotate(
     by_folder = {strip.folder: strip for strip in strips}
     total = sum(len(strip.source) for strip in strips)
     done = total - sum(len(strip.missing()) for strip in strips if left[strip.folder])
-    for job, drawn, over in run_jobs(jobs, workers):
-        done += drawn
-        progress(done, total, job.name)
-        for target in job.targets if over else ():
-            left[target.folder] -= 1
-            if not left[target.folder]:
-                by_folder[target.folder].finish()
+    try:
+        for job, drawn, over in run_jobs(jobs, workers):
+            done += drawn
+            progress(done, total, job.name)
+            for target in job.targets if over else ():
+                left[target.folder] -= 1
+                if not left[target.folder]:
+                    by_folder[target.folder].finish()
+    finally:
+        for strip in strips:
+            strip.drop_if_empty()
     return list(clips)
 
 
@@ -155,6 +159,11 @@ class _Strip:
         for leftover in (*self.folder.glob(".*"), *self.folder.glob("*.json")):
             with suppress(OSError):
                 leftover.unlink()
+
+    def drop_if_empty(self) -> None:
+        """Take the part away again if there is no picture in it; what has been drawn stays for the next call."""
+        if self.part.is_dir() and not list_pictures(self.part):
+            shutil.rmtree(self.part, ignore_errors=True)
 
     def _gather(self, target: Path) -> None:
         files = [points_path(self.part, name) for name in self.names]
