@@ -161,7 +161,7 @@ class _Strip:
                 leftover.unlink()
 
     def drop_if_empty(self) -> None:
-        """Take the part away again if there is no picture in it; what has been drawn stays for the next call."""
+        """Take the part away if there is no picture in it; what has been drawn stays for the next call."""
         if self.part.is_dir() and not list_pictures(self.part):
             shutil.rmtree(self.part, ignore_errors=True)
 
