@@ -31,7 +31,8 @@ def prepare(
     white on black; edges:median for thresholds from the median grey), sketch (soft grey lines on white), and
     face, which writes face_lines (the outlines of a face in three colours) and face478.json (its points) and
     needs pip install 'vid2vid[annotate]' and MediaPipe's face_landmarker.task, in ~/.cache/vid2vid or named
-    as face:FILE. Without --out it adds them to clips that are there.
+    as face:FILE. They are drawn at --size: best what the recipe trains at, for a driver's are drawn at that.
+    Without --out it adds them to clips that are there.
 
     Args:
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
