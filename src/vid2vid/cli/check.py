@@ -15,6 +15,7 @@ def check(
     recipe: str | None = None,
     condition: str | None = None,
     frames: str | None = None,
+    overlay: Path | None = None,
 ) -> int:
     """Look at every file of a dataset: each problem, its file and its mend, then a summary.
 
@@ -25,9 +26,12 @@ def check(
         recipe (NAME): check it for this recipe too: its condition, and clips as long as its sequences
         condition (NAME): the folder that describes the frames, such as labels (default: all there are)
         frames (START:STOP): check this part of each clip only (default: all)
+        overlay (FOLDER): also write videos there, CLIP-CONDITION.mp4, of each condition laid over its frames:
+            label maps in their colours, grey lines in magenta
 
     Example:
         vid2vid check data/drive --recipe street-tiny
+        vid2vid check data/drive --condition edges --overlay out/look
     """
     from vid2vid.cli.bar import Bar
     from vid2vid.data.doctor import check_dataset
@@ -48,7 +52,19 @@ def check(
     if report.findings:
         print()
     _summarise(report)
+    if overlay is not None:
+        _lay_over(dataset, overlay, condition, target, frames)
     return 1 if report.errors else 0
+
+
+def _lay_over(dataset: Path, out: Path, condition: str | None, target: str, frames: str | None) -> None:
+    from vid2vid.cli.bar import Bar
+    from vid2vid.data.overlays import write_overlays
+
+    with Bar("overlay") as bar:
+        videos = write_overlays(dataset, out, condition=condition, target=target, frames=frames, progress=bar)
+    for video in videos:
+        print(video)
 
 
 def _summarise(report: Report) -> None:

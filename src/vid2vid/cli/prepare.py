@@ -9,7 +9,9 @@ from pathlib import Path
 def prepare(
     sources: list[str],
     *,
-    out: Path,
+    out: Path | None = None,
+    annotate: list[str] | None = None,
+    workers: int = 0,
     size: str | None = None,
     fps: Fraction | None = None,
     start: float | None = None,
@@ -25,9 +27,19 @@ def prepare(
     A clip folder brings its conditions along (labels, instances, pictures, landmarks). The same command
     goes on where it was interrupted.
 
+    --annotate draws the conditions from the frames, into a folder of that name beside them: edges (Canny,
+    white on black; edges:median for thresholds from the median grey), sketch (soft grey lines on white), and
+    face, which writes face_lines (the outlines of a face in three colours) and face478.json (its points) and
+    needs pip install 'vid2vid[annotate]' and MediaPipe's face_landmarker.task, in ~/.cache/vid2vid or named
+    as face:FILE. They are drawn at --size: best what the recipe trains at, for a driver's are drawn at that.
+    Without --out it adds them to clips that are there.
+
     Args:
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
-        out (DATASET): the dataset's folder
+        out (DATASET): the dataset's folder (default: none is made, --annotate adds to the sources, which are
+            clips or datasets)
+        annotate (NAME): draw these conditions: edges, sketch, face; several: edges,sketch
+        workers (N): processes that draw; 0 draws without others
         size (WxH): resize, after the crop; one of them -1 keeps the aspect: --size=-1x256 (default: as it is)
         fps (RATE): frames per second, such as 15 or 30000/1001: at each tick the nearest frame (default: all)
         start (SECONDS): begin here in each source
@@ -40,6 +52,7 @@ def prepare(
 
     Example:
         vid2vid prepare drive.mp4 --out data/drive --size 512x256 --fps 15 --start 3 --end 30
+        vid2vid prepare data/drive --annotate edges,sketch --workers 4
     """
     from vid2vid.cli.bar import Bar
     from vid2vid.data.prepare import prepare as run
@@ -48,6 +61,8 @@ def prepare(
         clips = run(
             sources,
             out,
+            annotate=annotate or (),
+            workers=workers,
             size=size,
             fps=fps,
             start=start,

@@ -10,6 +10,7 @@ def synthesize(
     conditions: Path,
     *,
     out: Path,
+    annotate: str | None = None,
     first_frame: list[Path] | None = None,
     style: list[str] | None = None,
     relabel: list[str] | None = None,
@@ -24,8 +25,11 @@ def synthesize(
 
     Args:
         model: a model folder, a run (its newest checkpoint), or a bundled model by name
-        conditions: a clip folder, a folder of label maps or pictures, or a video of pictures
+        conditions: a clip folder, a folder of label maps or pictures, or a video of pictures; with
+            --annotate raw frames: a video, a folder of pictures, a clip
         out (X): a video (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions
+        annotate (NAME): draw the conditions from raw frames on the way, as prepare --annotate did for the
+            training set: edges, sketch or face
         first_frame (SOURCE): the first frames: pictures, which come out as they are; or a clip or video,
             whose frames are taken; or an image model, which paints them; or self, for self-made ones
             (default: the model's own image generator, else self-made)
@@ -35,12 +39,13 @@ def synthesize(
         frames (START:STOP): render this part of the conditions (default: all)
         size (WxH): size of the frames (default: what the model was trained at)
         native: keep the size of the conditions instead
-        audio_from (VIDEO): carry the sound of this video over
+        audio_from (VIDEO): carry the sound of this video over (default: none; with --annotate the driver's)
         device: auto, cpu, cuda, cuda:1 or mps
         seed: of styles drawn at random
 
     Example:
         vid2vid synthesize runs/drive data/drive/clip --frames 57: --out drive.mp4
+        vid2vid synthesize runs/me driver.mp4 --annotate edges --out new.mp4
     """
     from vid2vid.cli.bar import Bar
     from vid2vid.inference import synthesize as run
@@ -50,6 +55,7 @@ def synthesize(
             model,
             conditions,
             out,
+            annotate=annotate,
             first_frames=first_frame or (),
             styles=style or (),
             relabel=relabel or (),

@@ -2,6 +2,7 @@
 
 from vid2vid.conditions.instances import instance_edges, track_components
 from vid2vid.conditions.labels import LabelClass, LabelSchema
+from vid2vid.conditions.overlay import overlay
 from vid2vid.conditions.schema import ConditionSchema
 
-__all__ = ["ConditionSchema", "LabelClass", "LabelSchema", "instance_edges", "track_components"]
+__all__ = ["ConditionSchema", "LabelClass", "LabelSchema", "instance_edges", "overlay", "track_components"]

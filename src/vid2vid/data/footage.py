@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class Footage:
         Raises:
             UserError: unreadable, a crop that reaches outside, a condition without a picture for some frame.
         """
-        frames = _frames_in(path)
+        frames = frames_in(path)
         recorded = recorded_rate(frames.parent) if frames.is_dir() else None
         source = open_frames(frames, rate=None if recorded else rate, partial=partial)
         width, height = source.info.size
@@ -91,6 +91,14 @@ class Footage:
             conditions,
             landmarks,
             next((file for file in lists if file.is_file()), None),
+        )
+
+    def without(self, names: Collection[str | None]) -> Footage:
+        """The same without the conditions and the files of points of these names: they are drawn anew."""
+        return replace(
+            self,
+            conditions={name: files for name, files in self.conditions.items() if name not in names},
+            landmarks=[file for file in self.landmarks if file.name not in names],
         )
 
     def write(self, folder: Path, chosen: np.ndarray, tell: Callable[[int], None]) -> None:
@@ -147,7 +155,7 @@ class Footage:
             temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _frames_in(path: Path) -> Path:
+def frames_in(path: Path) -> Path:
     """The frames of a clip folder: ``frames/`` or a video of that name; else the path itself."""
     if not path.is_dir() or list_pictures(path):
         return path

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from vid2vid.annotators import Annotator, open_annotators
+from vid2vid.data.annotate import annotate as draw_conditions
 from vid2vid.data.footage import Crop, Footage
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
@@ -28,8 +30,10 @@ _SHORTEST = 2  # frames: a shot of fewer is no clip
 
 def prepare(
     sources: Sequence[Path | str],
-    out: Path | str,
+    out: Path | str | None = None,
     *,
+    annotate: Sequence[str] = (),
+    workers: int = 0,
     size: Size | str | None = None,
     fps: Fraction | float | None = None,
     start: float | None = None,
@@ -53,7 +57,11 @@ def prepare(
 
     Args:
         sources: videos, folders of pictures, clip folders; "city" or "city:SEED" for the synthetic city.
-        out: the dataset's folder.
+        out: the dataset's folder. None: ``sources`` are clips, or datasets, that stay where they are and get
+            the conditions that ``annotate`` names.
+        annotate: conditions to draw from the frames once these are there ("edges", "sketch", ...), as
+            ``vid2vid.data.annotate`` does; they replace those of these names that a source brings along.
+        workers: processes that draw them; 0: this one.
         size: (width, height) or "512x256", after the crop. One of them may be 0 or -1 to keep the aspect; it
             becomes the nearest even number. None: as the source.
         fps: frames per second: at each tick the frame nearest in time. None: every frame, at the source's
@@ -73,9 +81,15 @@ def prepare(
 
     Raises:
         UserError: a source that cannot be read, a crop outside the picture, conditions that are missing for a
-            frame, a clip that is there with another record, two sources of one name, a full disk.
+            frame, a clip that is there with another record, two sources of one name, a full disk; what
+            ``annotate`` raises.
     """
     settings = _Settings.of(size, fps, start, end, crop, split_cuts, frames, partial)
+    annotators = open_annotators(annotate)  # complains now, not after an hour of frames
+    if out is None:
+        _refuse_changes(sources, settings, annotators)
+        return draw_conditions(sources, annotators, workers=workers, progress=progress)
+    anew = {name for one in annotators for name in (one.folder, one.points_file)}
     out = Path(out)
     clips: list[Path] = []
     for name, source in _name_sources(sources, seed).items():
@@ -84,11 +98,13 @@ def prepare(
             continue
         footage = Footage.open(
             source, crop=settings.crop, size=settings.size, rate=settings.fps, partial=partial
-        )
+        ).without(anew)
         part = between(footage.source, source, start, end)
         cuts = _cuts(out / name, footage, part, settings, progress)
         for suffix, chosen in _shots(part, cuts, settings):
             clips.append(_prepare_clip(out / (name + suffix), footage, chosen, cuts, settings, progress))
+    if annotators:
+        draw_conditions(clips, annotators, workers=workers, progress=progress)
     return clips
 
 
@@ -182,6 +198,18 @@ class _Settings:
             name: list(value) if isinstance(value, tuple) else _written(value) if name == "fps" else value
             for name, value in given.items()
         }
+
+
+def _refuse_changes(
+    sources: Sequence[Path | str], settings: _Settings, annotators: Sequence[Annotator]
+) -> None:
+    """Without a place for new clips, those that are there are only added to."""
+    raw = next((source for source in sources if not Path(source).is_dir()), None)
+    if not annotators or raw is not None or settings.record() != {"split_cuts": True}:
+        raise UserError(
+            f"{raw or 'prepare'}: say with --out where the clips go; only --annotate works without it, "
+            "on clips that are there"
+        )
 
 
 def _name_sources(sources: Sequence[Path | str], seed: int) -> dict[str, Path | int]:

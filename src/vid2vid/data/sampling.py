@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import threading
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, count
@@ -20,6 +16,7 @@ from torch.utils.data import Dataset as MapDataset
 
 from vid2vid.data.augment import NO_AUGMENTATION, Augmentation, Transform
 from vid2vid.data.dataset import Clip, Dataset
+from vid2vid.data.processes import start_worker, worker_context
 from vid2vid.errors import UserError
 from vid2vid.types import VideoBatch, to_tensor
 
@@ -159,38 +156,16 @@ def sequences(
     """
     plan = SequencePlan(dataset.clips, length, seed, augment)
     dataset.prepare()
-    # A forked copy of this process would hang in OpenCV, whose threads do not survive a fork.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if workers and method == "forkserver":
-        from multiprocessing import forkserver
-
-        context.set_forkserver_preload([__name__])
-        with _without_ctrl_c():  # which would end the server in its imports, with two tracebacks
-            forkserver.ensure_running()
     loader = DataLoader(
         _Batches(dataset.clips, plan, batch),
         batch_size=None,
         sampler=count(first_step),
         num_workers=workers,
-        multiprocessing_context=context if workers else None,
+        multiprocessing_context=worker_context(__name__) if workers else None,
         collate_fn=_unchanged,
         worker_init_fn=_start_worker,
     )
     return _unwrapped(loader)
-
-
-@contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C: it is for this one, which ends the others."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may ask for that
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _unwrapped(loader: DataLoader[VideoBatch | UserError]) -> Iterator[VideoBatch]:
@@ -205,10 +180,7 @@ def _unchanged(item: Any) -> Any:
 
 
 def _start_worker(worker: int) -> None:
-    import cv2
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair; it ends its workers
-    cv2.setNumThreads(1)
+    start_worker()
 
 
 def _maps(maps: np.ndarray) -> torch.Tensor:

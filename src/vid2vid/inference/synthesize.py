@@ -14,6 +14,7 @@ from vid2vid.conditions import ConditionSchema
 from vid2vid.data import Dataset
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
+from vid2vid.inference.annotated import AnnotatedSource
 from vid2vid.inference.first_frame import choose_first_frames
 from vid2vid.inference.source import ConditionSource, Described
 from vid2vid.inference.stream import stream
@@ -32,6 +33,7 @@ def synthesize(
     conditions: Path | str,
     out: Path | str,
     *,
+    annotate: str | None = None,
     first_frames: Sequence[Path | str] = (),
     styles: Sequence[str] = (),
     relabel: Sequence[str] = (),
@@ -49,6 +51,8 @@ def synthesize(
         model: a model, its folder, a run, or the name of a bundled model.
         conditions: a clip folder, a folder of condition pictures, or a video of them.
         out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions.
+        annotate: the conditions are still to be drawn, by this annotator ("edges", ...); ``conditions`` then
+            is the driver: a video, a folder of pictures or a clip, of which the frames are taken.
         first_frames: where the first frames come from; see ``choose_first_frames``. None: the model's image
             generator, if it has one, else the renderer makes its own.
         styles: how objects look, for a model with styles; see ``Styling``. Several are rendered at once, side
@@ -57,7 +61,7 @@ def synthesize(
         frames: a part of the conditions, such as ``55:71``.
         size: (width, height) of the frames; default: what the model was trained at.
         native: keep the size of the conditions instead.
-        audio_from: a video whose sound is carried over.
+        audio_from: a video whose sound is carried over; None: the driver, where it has sound.
         device: auto, cpu, cuda, cuda:1, mps.
         seed: of what is random: styles that are drawn.
         progress: called after every frame.
@@ -72,7 +76,9 @@ def synthesize(
     renderer = (model if isinstance(model, Model) else load_model(model, where)).to(where)
     renderer.renderer.eval()
     wanted = None if native else _checked(size or renderer.size)
-    source = ConditionSource(Path(conditions), renderer.schema, wanted, frames, relabel)
+    source = _open(Path(conditions), annotate, renderer, wanted, frames, relabel)
+    if isinstance(source, AnnotatedSource):
+        audio_from = audio_from or source.sound
     renderer, given = choose_first_frames(renderer, first_frames, source, where)
     looks: list[Styling | None] = [Styling(renderer, style, seed) for style in styles]
     if not looks:
@@ -89,8 +95,28 @@ def synthesize(
     return len(source)
 
 
+def _open(
+    path: Path,
+    annotate: str | None,
+    model: Model,
+    size: Size | None,
+    frames: str | None,
+    relabel: Sequence[str],
+) -> ConditionSource | AnnotatedSource:
+    if annotate is None:
+        return ConditionSource(path, model.schema, size, frames, relabel)
+    if relabel:
+        raise UserError(f"--relabel {relabel[0]}: what --annotate draws has no classes; drop one of them")
+    if model.architecture.given_flow:
+        raise UserError(
+            f"--annotate {annotate}: this model is handed the flow of real frames; make a clip of the driver "
+            "with vid2vid prepare --annotate, and render that"
+        )
+    return AnnotatedSource(path, annotate, model.schema, size, frames)
+
+
 def _encoded(
-    source: ConditionSource,
+    source: ConditionSource | AnnotatedSource,
     schema: ConditionSchema,
     looks: Sequence[Styling | None],
     device: torch.device,
@@ -106,7 +132,9 @@ def _encoded(
         )
 
 
-def _with_flow(encoded: Iterator[Tensor], clip: Path, source: ConditionSource) -> Iterator[Tensor]:
+def _with_flow(
+    encoded: Iterator[Tensor], clip: Path, source: ConditionSource | AnnotatedSource
+) -> Iterator[Tensor]:
     """Conditions with the flow of the clip's real frames, for a model that does not predict its own."""
     if not clip.is_dir():
         raise UserError(f"{clip}: this model is handed the flow of real frames; give a clip folder with them")

@@ -1,0 +1,143 @@
+"""One protocol for everything that draws a condition from frames, and the register of who there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vid2vid.errors import UserError
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What an annotator makes of one frame.
+
+    picture: (H, W, 3) uint8 RGB, the condition, of the frame's size.
+    points: [x, y] each, in pixels of the frame; empty where nothing was found; None: it finds no points.
+    """
+
+    picture: np.ndarray
+    points: list[list[float]] | None = None
+
+
+class Pass(Protocol):
+    """One annotator on its way through one clip. Pictures come in order, (H, W, 3) uint8 RGB of one size."""
+
+    def see(self, picture: np.ndarray, time: float) -> None:
+        """Take note of a picture that need not be drawn, because later ones depend on it."""
+        ...
+
+    def draw(self, picture: np.ndarray, time: float) -> Drawn:
+        """The condition of the next picture. ``time``: its seconds, rising."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class Annotator(Protocol):
+    """Draws the condition of each frame of a clip.
+
+    Cheap to hold and to send to other processes; what is heavy is opened in ``begin``.
+    """
+
+    @property
+    def name(self) -> str:
+        """For messages and records: "edges", "edges:median", "face"."""
+
+    @property
+    def folder(self) -> str:
+        """The name of the condition, and of the folder it is written to."""
+
+    @property
+    def points_file(self) -> str | None:
+        """The file beside that folder that its points are written to, "face478.json"; None without points."""
+
+    @property
+    def memory(self) -> int | None:
+        """So many pictures before the one to be drawn matter, None: all of them.
+
+        A pass that has seen these gives the same as one that saw everything: this is what lets several
+        processes share a clip, a killed run go on, and a part of a video be driven.
+        """
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything the pictures depend on beside the frames (settings, versions, weights)."""
+
+    def begin(self) -> Pass:
+        """Start a clip. Raises UserError where what it needs is not at hand."""
+        ...
+
+
+def _edges(argument: str) -> Annotator:
+    from vid2vid.annotators.edges import Edges
+
+    return Edges.of(argument)
+
+
+def _sketch(argument: str) -> Annotator:
+    from vid2vid.annotators.edges import Sketch
+
+    if argument:
+        raise UserError(f"annotate sketch:{argument}: sketch takes no more words; write sketch")
+    return Sketch()
+
+
+def _face(argument: str) -> Annotator:
+    from vid2vid.annotators.face_landmarks import FaceLandmarks
+
+    return FaceLandmarks.of(argument)
+
+
+_OPENERS: dict[str, Callable[[str], Annotator]] = {"edges": _edges, "sketch": _sketch, "face": _face}
+"""By name; each is given what stands after the colon, or ""."""
+
+
+def annotator_names() -> tuple[str, ...]:
+    """The names that ``open_annotator`` knows."""
+    return tuple(_OPENERS)
+
+
+def open_annotator(spec: str) -> Annotator:
+    """The annotator a user named, NAME or NAME:ARGUMENT.
+
+    "edges" or "edges:median": Canny. "sketch": soft pencil lines. "face" or "face:FILE":
+    MediaPipe's face landmarker with the model in the user's cache or in a file. Nothing is ever downloaded.
+
+    Raises:
+        UserError: an unknown name; a package or a file it needs is not at hand.
+    """
+    name, _, argument = spec.partition(":")
+    if name not in _OPENERS:
+        raise UserError(f"annotate {spec!r}: unknown annotator; use {', '.join(_OPENERS)}")
+    return _OPENERS[name](argument)
+
+
+def open_annotators(specs: Sequence[str]) -> list[Annotator]:
+    """Several, each named for itself or with others as in "edges,sketch".
+
+    Raises:
+        UserError: as ``open_annotator``; none is named; two would write the same folder.
+    """
+    words = [word.strip() for spec in specs for word in spec.split(",")]
+    annotators = [open_annotator(word) for word in dict.fromkeys(words)]
+    by_folder: dict[str, Annotator] = {}
+    for annotator in annotators:
+        other = by_folder.setdefault(annotator.folder, annotator)
+        if other is not annotator:
+            raise UserError(
+                f"annotate {other.name},{annotator.name}: both write {annotator.folder}/; choose one of them"
+            )
+    return annotators
+
+
+def picture_problem(picture: np.ndarray) -> str | None:
+    """What keeps an array from being a picture (H, W, 3) uint8, for a ValueError; None for a good one."""
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
+        return f"expected an RGB picture (H, W, 3) uint8, not {picture.shape} {picture.dtype}"
+    return None
