@@ -2,8 +2,9 @@
 
     python benchmarks/scoring_memory.py --out benchmarks/results/scoring_memory.json
 
-Two videos of a panned texture, one with noise, are scored with controls, and with Frechet and kernel
-distances by an untrained ResNet-50 (what it says means nothing, what it holds is what a trained one would).
+Two videos of a panned texture, one with noise, are scored with controls. With ``--network`` Frechet and
+kernel distances by an untrained ResNet-50 are taken too: what it says means nothing, what it holds is what a
+trained one would.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def write(path: Path, frames: int, noise: float) -> None:
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--frames", type=int, default=1200)
+    words.add_argument("--network", action="store_true")
     words.add_argument("--out", type=Path, required=True)
     args = words.parse_args()
     readings: dict[int, float] = {}
@@ -50,16 +52,19 @@ def main() -> None:
         folder = Path(place)
         write(folder / "real.mp4", args.frames, 0)
         write(folder / "fake.mp4", args.frames, 12)
-        from torchvision.models import resnet50
+        features = []
+        if args.network:
+            from torchvision.models import resnet50
 
-        torch.manual_seed(0)
-        torch.save(resnet50(weights=None).state_dict(), folder / "random.pth")
+            torch.manual_seed(0)
+            torch.save(resnet50(weights=None).state_dict(), folder / "random.pth")
+            features = [f"resnet50:{folder / 'random.pth'}"]
         report = vid2vid.evaluate(
             folder / "real.mp4",
             [folder / "fake.mp4"],
             folder / "report",
             controls=True,
-            features=[f"resnet50:{folder / 'random.pth'}"],
+            features=features,
             stride=8,
             progress=progress,
         )
