@@ -151,7 +151,7 @@ def _newton_step(jacobian: list[Column], error: Column) -> Column:
 
 
 def _triangle(jacobian: list[Column]) -> tuple[list[Column], list[int], Column]:
-    """Householder vectors with the upper triangle beside them, the columns' order, the triangle's diagonal."""
+    """Householder vectors with the upper triangle beside them, the columns' order, the diagonal."""
     columns = [list(column) for column in jacobian]
     count = len(columns)
     order = list(range(count))

@@ -36,7 +36,7 @@ PARTS: tuple[tuple[int, list[int]], ...] = (
 
 
 def close_contour(points: np.ndarray) -> np.ndarray:
-    """(68, 2) landmarks to (83, 2) whole pixels: the chin line mirrored upwards, at two thirds, as a forehead."""
+    """(68, 2) landmarks to (83, 2) whole pixels: the chin mirrored upwards, at two thirds, as a forehead."""
     points = np.trunc(points).astype(np.int64)
     level = (points[0, 1] + points[16, 1]) / 2
     forehead = points[15:0:-1].astype(np.float64)
@@ -47,8 +47,8 @@ def close_contour(points: np.ndarray) -> np.ndarray:
 def draw_face(points: np.ndarray, size: Size, frame: np.ndarray | None = None) -> np.ndarray:
     """The published face condition, to the pixel.
 
-    Lines are two pixels wide and distances are in pixels whatever the size: draw at the size of the frames and
-    resize the drawing, as the networks of 2018 saw it.
+    Lines are two pixels wide and distances are in pixels whatever the size: draw at the size of the frames
+    and resize the drawing, as the networks of 2018 saw it.
 
     Args:
         points: (68, 2), x and y, pixels.
@@ -147,10 +147,8 @@ def smooth_curve(points: np.ndarray, closed: bool, steps: int = 6) -> np.ndarray
         around = np.concatenate([points[:1], points, points[-1:]])
     before, start, stop, after = (around[i : len(around) - 3 + i, None] for i in range(4))
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
-    curve = start + 0.5 * t * (
-        stop
-        - before
-        + t * (2 * before - 5 * start + 4 * stop - after + t * (3 * (start - stop) + after - before))
-    )
+    cubic = 3 * (start - stop) + after - before
+    square = 2 * before - 5 * start + 4 * stop - after
+    curve = start + 0.5 * t * (stop - before + t * (square + t * cubic))
     pieces = curve.reshape(-1, 2)
     return pieces if closed else np.concatenate([pieces, points[-1:]])

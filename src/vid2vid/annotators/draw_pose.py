@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,7 +27,7 @@ LIMBS: tuple[tuple[int, int, Colour], ...] = (
     *((8, 12, (0, 102, 153)), (12, 13, (0, 51, 153)), (13, 14, (0, 0, 153))),
     *((14, 21, (0, 0, 153)), (14, 19, (0, 0, 153)), (19, 20, (0, 0, 153))),
 )
-"""Joints of BODY_25 and colours, in the order of drawing: head, trunk, right and left arm, right and left leg."""
+"""Joints of BODY_25 and colours, in the order of drawing: head, trunk, arms, legs; the right one first."""
 
 FINGERS: tuple[tuple[list[int], Colour], ...] = (
     ([0, 1, 2, 3, 4], (204, 0, 0)),
@@ -109,8 +110,8 @@ _FINE = 1 << 20
 
 def draw_pose(person: Keypoints | None, size: Size, least: float = FACE_SEEN) -> np.ndarray:
     """Our own style: smooth limbs as wide as the person is large, the right side warm and the left one cold,
-    joints as lighter dots, hands and the lines of the face finer. What is nearer the viewer is not known; arms
-    are drawn last, for they are in front more often than not.
+    joints as lighter dots, hands and the lines of the face finer. What is nearer the viewer is not known;
+    arms are drawn last, for they are in front more often than not.
 
     Args:
         person: pixels may lie between; None: nobody, a black picture.
@@ -137,14 +138,14 @@ def draw_pose(person: Keypoints | None, size: Size, least: float = FACE_SEEN) ->
             lines = [
                 (first, second, colour)
                 for (finger, _), colour in zip(FINGERS, _OWN_FINGERS, strict=True)
-                for first, second in zip(finger, finger[1:], strict=False)
+                for first, second in pairwise(finger)
             ]
             _draw_lines(drawing, scaled, lines, max(unit * 0.025, finer), least * HAND_SHARE)
         face = person.face * np.array([finer, finer, 1], np.float32)
         for line in FACE_LINES:
             if (face[line, 2] > least).all():
                 curve = smooth_curve(face[line, :2], closed=False)
-                fine = max(round(unit * 0.02), finer)
+                fine = max(round(unit * 0.013), finer)
                 cv2.polylines(drawing, [_whole(curve)], False, _FACE_COLOUR, fine, cv2.LINE_AA)
     return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -155,7 +156,7 @@ def _whole(points: np.ndarray) -> np.ndarray:
 
 
 def _unit(person: Keypoints, least: float) -> float:
-    """About the width of the shoulders, pixels; told by whatever is seen of the body or else the face or hands."""
+    """About the width of the shoulders, pixels; told by what is seen of the body, else of face or hands."""
     body = person.body
 
     def span(first: int, second: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from vid2vid.annotators.keypoints import SEEN
 class OneEuro:
     """The one-euro filter (Casiez, Roussel and Vogel, 2012): a low pass that opens when a point moves fast.
 
-    Holds the last place and speed of every point, however long the clip. A point that was not seen passes as it
-    is, and is taken up afresh when it comes back.
+    Holds the last place and speed of every point, however long the clip. A point that was not seen passes as
+    it is, and is taken up afresh when it comes back.
 
     Args:
         rate: frames per second, above 0.
@@ -75,7 +76,7 @@ def smooth_points(points: np.ndarray, rate: float, cutoff: float = 1.0, response
 
 
 def fill_gaps(points: np.ndarray, longest: int = 5) -> np.ndarray:
-    """Points that are missing for up to ``longest`` frames, put on the straight way between where they were seen.
+    """Points missing for up to ``longest`` frames, put on the straight way between where they were seen.
 
     Their confidence is the smaller one of both ends. Longer gaps, and those at either end of the clip, stay.
 
@@ -89,7 +90,7 @@ def fill_gaps(points: np.ndarray, longest: int = 5) -> np.ndarray:
     seen = points[..., 2] > SEEN
     for number in range(points.shape[1]):
         times = np.flatnonzero(seen[:, number])
-        for before, after in zip(times[:-1], times[1:], strict=True):
+        for before, after in pairwise(times.tolist()):
             gap = after - before - 1
             if 0 < gap <= longest:
                 share = (np.arange(1, gap + 1) / (gap + 1))[:, None]
