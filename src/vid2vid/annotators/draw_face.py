@@ -84,7 +84,7 @@ def part_labels(points: np.ndarray, size: Size) -> np.ndarray:
     """(H, W) uint8: 1 face, 2 brows, 3 nose, 4 eyes, 5 mouth, 6 inner mouth; 0 elsewhere."""
     import cv2
 
-    closed = close_contour(points).astype(np.int32)
+    closed = whole_pixels(close_contour(points))
     labels = np.zeros(size[::-1], np.uint8)
     for label, outline in PARTS:
         cv2.fillPoly(labels, [closed[outline]], label)
@@ -111,6 +111,9 @@ _SKETCH: tuple[tuple[list[int], bool, tuple[int, int, int]], ...] = (
     *(([*range(36, 42)], True, (80, 170, 255)), ([*range(42, 48)], True, (80, 170, 255))),
     *(([*range(48, 60)], True, (255, 70, 110)), ([*range(60, 68)], True, (200, 60, 200))),
 )
+WIDEST = 1024
+"""Pixels: OpenCV draws no line that is much wider."""
+
 _FINER = 4
 """Sketches are drawn this many times as large, then averaged."""
 
@@ -132,11 +135,16 @@ def sketch_face(points: np.ndarray, size: Size) -> np.ndarray:
     extent = float(np.ptp(points, axis=0).max())
     if extent < 1:
         return np.zeros((height, width, 3), np.uint8)
-    thickness = max(round(_FINER * extent / 75), _FINER)
+    thickness = round(min(max(_FINER * extent / 75, _FINER), WIDEST))
     for indices, closed, colour in _SKETCH:
         curve = smooth_curve(points[indices], closed) * _FINER
-        cv2.polylines(drawing, [curve.round().astype(np.int32)], closed, colour, thickness, cv2.LINE_AA)
+        cv2.polylines(drawing, [whole_pixels(curve)], closed, colour, thickness, cv2.LINE_AA)
     return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def whole_pixels(points: np.ndarray) -> np.ndarray:
+    """Points as OpenCV draws them: int32, and none so far outside that its own numbers overflow."""
+    return points.clip(-(2**14), 2**14).round().astype(np.int32)
 
 
 def smooth_curve(points: np.ndarray, closed: bool, steps: int = 6) -> np.ndarray:

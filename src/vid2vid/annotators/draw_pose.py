@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from vid2vid.annotators.curves import curve_pieces, paint, sample_curve
-from vid2vid.annotators.draw_face import smooth_curve
+from vid2vid.annotators.draw_face import WIDEST, smooth_curve, whole_pixels
 from vid2vid.annotators.keypoints import SEEN, Keypoints
 from vid2vid.types import Size
 
@@ -127,7 +127,7 @@ def draw_pose(person: Keypoints | None, size: Size, least: float = FACE_SEEN) ->
     finer = 4 if width * height <= _FINE else 2
     drawing = np.zeros((height * finer, width * finer, 3), np.uint8)
     if person is not None and (unit := _unit(person, least)) > 0:
-        unit *= finer
+        unit = min(unit * finer, WIDEST)
         body = person.body * np.array([finer, finer, 1], np.float32)
         thick = max(unit * 0.1, finer * 1.5)
         for limbs, share in ((_OWN_FINE_LIMBS, 0.5), (_OWN_LIMBS, 1.0)):
@@ -146,13 +146,8 @@ def draw_pose(person: Keypoints | None, size: Size, least: float = FACE_SEEN) ->
             if (face[line, 2] > least).all():
                 curve = smooth_curve(face[line, :2], closed=False)
                 fine = max(round(unit * 0.013), finer)
-                cv2.polylines(drawing, [_whole(curve)], False, _FACE_COLOUR, fine, cv2.LINE_AA)
+                cv2.polylines(drawing, [whole_pixels(curve)], False, _FACE_COLOUR, fine, cv2.LINE_AA)
     return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _whole(points: np.ndarray) -> np.ndarray:
-    """To whole pixels that OpenCV can count."""
-    return points.clip(-(2**15), 2**15).round().astype(np.int32)
 
 
 def _unit(person: Keypoints, least: float) -> float:
@@ -181,7 +176,7 @@ def _visible(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Colour]]:
     for first, second, colour in lines:
         if min(points[first, 2], points[second, 2]) > least:
-            ends = _whole(points[[first, second], :2])
+            ends = whole_pixels(points[[first, second], :2])
             yield ends[0], ends[1], colour
 
 
