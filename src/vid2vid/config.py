@@ -31,7 +31,7 @@ class DataConfig:
     size: tuple[int, int] = (512, 256)
     """Width and height frames are resized to."""
     condition: str = "labels"
-    """The folder beside the frames that describes them; ``labels`` are class maps, anything else pictures."""
+    """Folder beside the frames: ``labels`` are class maps, others pictures; or a drawing of landmarks."""
     target: str = "frames"
     """The folder of the frames to learn."""
     instances: bool = True

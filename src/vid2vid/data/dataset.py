@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vid2vid.annotators.drawn import DRAWN, LandmarkClip
 from vid2vid.conditions import ConditionSchema, LabelSchema
 from vid2vid.data.layout import ClipFiles, Strip, find_clips
 from vid2vid.data.pictures import Pictures, class_indices
@@ -32,7 +33,7 @@ class ClipFrames:
     frames: (T, H, W, 3) uint8 RGB.
     labels: (T, H, W) int64 class indices, or None.
     instances: (T, H, W) int64, or None.
-    image: (T, H, W, 3) uint8 RGB: an image-valued condition, or None.
+    image: (T, H, W, C) uint8: an image-valued condition (RGB, or as it was drawn), or None.
     """
 
     frames: np.ndarray
@@ -75,7 +76,7 @@ class Clip:
         self,
         files: ClipFiles,
         frames: Pictures,
-        condition: Pictures,
+        condition: Pictures | LandmarkClip,
         schema: ConditionSchema,
         size: Size | None,
         flow: str,
@@ -91,7 +92,7 @@ class Clip:
         self._condition = condition
         self._memory = memory
         self._instances: Pictures | TrackedInstances | None = None
-        if schema.labels is not None and schema.instances:
+        if schema.labels is not None and schema.instances and isinstance(condition, Pictures):
             given = files.strips.get("instances")
             self._instances = (
                 frames.beside(given, labels=True)
@@ -145,13 +146,14 @@ class Clip:
             self._instances.ensure(progress)
 
     def _labels(self, t: int) -> np.ndarray:
-        schema = self.schema.labels
+        schema, condition = self.schema.labels, self._condition
         assert schema is not None
+        assert isinstance(condition, Pictures)
         small = np.uint8 if len(schema) <= 256 else np.uint16
 
         def make() -> np.ndarray:
-            indices = class_indices(self._condition, t, schema).astype(small)
-            return self._resized(indices, self._condition.where(t), labels=True)
+            indices = class_indices(condition, t, schema).astype(small)
+            return self._resized(indices, condition.where(t), labels=True)
 
         return self._kept("labels", t, make)
 
@@ -161,17 +163,31 @@ class Clip:
         return self._kept("instances", t, lambda: self._resized(source[t], source.where(t), labels=True))
 
     def _image(self, t: int) -> np.ndarray:
-        return self._kept("image", t, lambda: self._resized(self._condition[t], self._condition.where(t)))
+        condition = self._condition
+        if isinstance(condition, Pictures):
+            return self._kept("image", t, lambda: self._resized(condition[t], condition.where(t)))
+        frames = self._frames
+        native = partial(self._checked, frames, t)
+        return self._kept("image", t, lambda: condition.draw(frames.picks[t], self.size, native))
+
+    def _checked(self, pictures: Pictures, t: int) -> np.ndarray:
+        """Picture t, of the clip's own size."""
+        picture = pictures[t]
+        self._check_size(picture, pictures.where(t))
+        return picture
 
     def _kept(self, what: str, t: int, make: Callable[[], np.ndarray]) -> np.ndarray:
         return self._memory.get((self.name, what, t), make)
 
     def _resized(self, picture: np.ndarray, where: str, labels: bool = False) -> np.ndarray:
+        self._check_size(picture, where)
+        return picture if self.size == self.native_size else resize_picture(picture, self.size, labels=labels)
+
+    def _check_size(self, picture: np.ndarray, where: str) -> None:
         height, width = picture.shape[:2]
         if (width, height) != self.native_size:
             mine = "x".join(map(str, self.native_size))
             raise UserError(f"{where}: {width}x{height}, but the clip is {mine}; bring the clip to one size")
-        return picture if self.size == self.native_size else resize_picture(picture, self.size, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -200,7 +216,8 @@ class Dataset:
         """Open a folder of clips, one clip, or a dataset in the layout of 2018.
 
         Args:
-            condition: what describes the frames: "labels" (label maps), or a folder of pictures.
+            condition: what describes the frames: "labels" (label maps), a folder of pictures, or, where there
+                is no such folder, a drawing (``annotators.drawn``) that is made from landmarks.
             target: the folder, or video, of the real frames.
             size: (width, height) everything is brought to; None: as it is.
             frames: a part of each clip, as in a Python slice: "0:57", "57:", "-14:".
@@ -215,11 +232,13 @@ class Dataset:
         found = find_clips(root, target=target, condition=condition)
         labels = _shared_classes(root, found) if condition == "labels" else None
         given = any("instances" in files.strips for files in found)
+        drawn = condition in DRAWN and not any(condition in files.strips for files in found)
         schema = ConditionSchema(
             kind="image" if labels is None else "labels",
             name=condition,
             labels=labels,
             instances=instances and labels is not None and (given or bool(labels.foreground)),
+            image_channels=DRAWN[condition].channels if drawn else 3,
         )
         memory = Memory()
         clips = []
@@ -229,7 +248,11 @@ class Dataset:
                 raise UserError(
                     f"{files.home}: {files.name} has no frames {frames or ''} in {target}; choose others"
                 )
-            described = pictures.beside(_wanted(files, condition), labels=labels is not None)
+            described = (
+                _drawn(files, pictures, condition)
+                if drawn
+                else pictures.beside(_wanted(files, condition), labels=labels is not None)
+            )
             clips.append(Clip(files, pictures, described, schema, size, flow, memory))
         return cls(root.resolve().name, tuple(clips), schema)
 
@@ -266,6 +289,13 @@ def _wanted(files: ClipFiles, name: str) -> Strip:
         there = ", ".join(files.strips) or "nothing"
         raise UserError(f"{files.home}: {files.name} has no {name}/; there is {there}")
     return strip
+
+
+def _drawn(files: ClipFiles, frames: Pictures, condition: str) -> LandmarkClip:
+    """The drawings of all frames of a clip, whatever part of them is chosen."""
+    height, width = frames[0].shape[:2]
+    stems = None if frames.strip.is_video else [path.stem for path in frames.strip.files]
+    return LandmarkClip(condition, files.home, (width, height), stems, frames.total)
 
 
 def _shared_classes(root: Path, found: list[ClipFiles]) -> LabelSchema:

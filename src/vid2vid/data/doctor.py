@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vid2vid.annotators.drawn import DRAWN, LandmarkClip, has_landmarks
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.dataset import parse_part
 from vid2vid.data.findings import Finding, Report
@@ -160,7 +161,10 @@ class _Checkup:
         if size is not None:
             self.sizes[size] += 1
         for name in self._expected:
-            if name not in files.strips:
+            if name not in files.strips and name in DRAWN and has_landmarks(files.home, name):
+                if size is not None:
+                    self._landmarks(files, frames, name, size)
+            elif name not in files.strips:
                 told = "is asked for" if self.condition else "other clips have"
                 # Without instances, objects are told apart by tracking.
                 lenient = name == "instances" or self._lenient(name)
@@ -169,6 +173,20 @@ class _Checkup:
             if self._wanted(name):
                 self._beside(files, frames, name, other, size)
         self._exact_flow(files, frames, size)
+
+    def _landmarks(self, files: ClipFiles, frames: Pictures, name: str, size: Size) -> None:
+        """One condition that is drawn: every frame has its points, and they can be read."""
+        stems = None if frames.strip.is_video else [path.stem for path in frames.strip.files]
+        try:
+            drawings = LandmarkClip(name, files.home, size, stems, frames.total)
+        except UserError as error:
+            self.findings.append(Finding.of(error, str(files.home)))
+            return
+        for t in frames.picks:
+            try:
+                drawings.draw(t, size)
+            except UserError as error:
+                self.findings.append(Finding.of(error, str(files.home)))
 
     def _beside(self, files: ClipFiles, frames: Pictures, name: str, strip: Strip, size: Size | None) -> None:
         """One condition of a clip, or its instances."""

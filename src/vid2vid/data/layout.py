@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vid2vid.annotators.drawn import LANDMARK_FOLDERS
 from vid2vid.errors import UserError
 from vid2vid.video import list_pictures, natural_key
 
@@ -101,8 +102,17 @@ def _strip(home: Path, name: str) -> Strip | None:
 
 def _clip(home: Path) -> ClipFiles:
     names = [folder.name for folder in _subfolders(home)] + [path.stem for path in _videos(home)]
-    strips = {name: strip for name in dict.fromkeys(names) if (strip := _strip(home, name)) is not None}
+    strips = {
+        name: strip
+        for name in dict.fromkeys(names)
+        if (strip := _strip(home, name)) is not None and not _is_landmarks(name, strip)
+    }
     return ClipFiles(home.resolve().name, home, strips, _cache_folder(home))
+
+
+def _is_landmarks(name: str, strip: Strip) -> bool:
+    """Points rather than pictures: conditions are drawn from them."""
+    return name in LANDMARK_FOLDERS and not strip.is_video and not strip.files
 
 
 def _clips_of_2018(root: Path, phase: str, target: str, condition: str) -> list[ClipFiles]:

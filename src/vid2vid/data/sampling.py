@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
+from vid2vid.annotators.drawn import image_tensor
 from vid2vid.data.augment import NO_AUGMENTATION, Augmentation, Transform
 from vid2vid.data.dataset import Clip, Dataset
 from vid2vid.data.processes import start_worker, worker_context
@@ -114,7 +115,7 @@ def read_sequence(clips: tuple[Clip, ...], sequence: Sequence, length: int) -> V
         flow=torch.from_numpy(np.ascontiguousarray(flow))[None],
         labels=None if frames.labels is None else _maps(frames.labels),
         instances=None if frames.instances is None else _maps(frames.instances),
-        image=None if frames.image is None else to_tensor(frames.image)[None],
+        image=None if frames.image is None else image_tensor(frames.image, clip.schema.name)[None],
     )
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vid2vid.annotators.drawn import image_tensor
 from vid2vid.conditions import ConditionSchema, track_components
 from vid2vid.data.dataset import parse_part
 from vid2vid.data.layout import VIDEOS
 from vid2vid.errors import UserError
-from vid2vid.types import FrameSource, Size, to_tensor
+from vid2vid.inference.drawn_source import DrawnSource, open_drawn
+from vid2vid.types import FrameSource, Size
 from vid2vid.video import (
     PictureFolder,
     list_pictures,
@@ -43,7 +45,7 @@ class Described:
         return schema.encode(
             labels=None if self.labels is None else torch.from_numpy(self.labels)[None].to(device),
             instances=None if self.instances is None else torch.from_numpy(self.instances)[None].to(device),
-            image=None if self.image is None else to_tensor(self.image)[None].to(device),
+            image=None if self.image is None else image_tensor(self.image, schema.name)[None].to(device),
         )
 
     def objects(self, schema: ConditionSchema, like: Tensor) -> Tensor:
@@ -59,8 +61,8 @@ class ConditionSource:
     """The conditions under a path, read one at a time.
 
     Args:
-        path: a clip folder (the schema's name says which of its folders or videos), a folder of pictures,
-            or a video.
+        path: a clip folder (the schema's name says which of its folders or videos, or what is drawn from its
+            landmarks), a folder of pictures, or a video.
         schema: what the model wants.
         size: (width, height) to resize to; None keeps the size.
         frames: a part, such as ``55:71``.
@@ -84,8 +86,9 @@ class ConditionSource:
     ) -> None:
         self.schema = schema
         self._relabelled = _relabelling(schema, relabel)
-        self.path = _find(path, schema)
-        if schema.kind == "image" and schema.channels != 3:
+        self._drawn = open_drawn(path, schema)
+        self.path = _find(path, schema) if self._drawn is None else self._drawn.path
+        if self._drawn is None and schema.kind == "image" and schema.channels != 3:
             raise UserError(
                 f"{self.path}: pictures have 3 channels, not {schema.channels} as the model wants; "
                 "call vid2vid.stream with tensors"
@@ -101,6 +104,8 @@ class ConditionSource:
             self._count = len(self._files)
             height, width = read_picture(self._files[0], mode="labels").shape
             self._native: Size = (width, height)
+        elif self._drawn is not None:
+            self._files, self._count, self._native = [], len(self._drawn), self._drawn.native
         else:
             self._source: FrameSource = open_frames(self.path)
             self._files = self._source.files if isinstance(self._source, PictureFolder) else []
@@ -118,10 +123,18 @@ class ConditionSource:
     @property
     def rate(self) -> Fraction | None:
         """Frames per second, where the source says it."""
+        if self._drawn is not None:
+            return self._drawn.rate
         return self._source.info.rate if self.path.is_file() else recorded_rate(self.path.parent)
 
     def __iter__(self) -> Iterator[Described]:
+        if self._drawn is not None:
+            return self._read_drawings(self._drawn)
         return self._read_labels() if self.schema.kind == "labels" else self._read_images()
+
+    def _read_drawings(self, drawn: DrawnSource) -> Iterator[Described]:
+        for t in self.picks:
+            yield Described(drawn.stem(t), None, image=drawn.draw(t, self.size))
 
     def _read_images(self) -> Iterator[Described]:
         for t in self.picks:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vid2vid.annotators.drawn import image_tensor
 from vid2vid.data import Clip
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
@@ -105,7 +106,7 @@ def write_sample(path: Path, renderer: Renderer | ImageRenderer, model: Model, c
                 None if kind is None else torch.from_numpy(kind).to(device)
                 for kind in (read.labels, read.instances)
             )
-            image = None if read.image is None else to_tensor(read.image).to(device)
+            image = None if read.image is None else image_tensor(read.image, schema.name).to(device)
             condition = schema.encode(labels, instances, image)
             if model.encoder is not None:
                 styles = model.encoder(real, schema.objects(labels, instances, like=real))

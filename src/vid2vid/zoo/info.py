@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vid2vid.annotators.drawn import DRAWN
 from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, Recipe, load_recipe, recipe_names
 from vid2vid.errors import UserError
@@ -34,8 +35,8 @@ def info(
     Returns:
         Plain data: scales, parameters, tera-operations a frame (a multiply-add counts as two), memory to
         render a frame and, for a recipe, to train (weights and activations in float32; what libraries need
-        beside them is not in it), settings. A recipe is counted for 35 classes with instance edges, or three
-        channels, since its dataset is not known yet.
+        beside them is not in it), settings. A recipe is counted for 35 classes with instance edges, or the
+        channels of its drawings (else three), since its dataset is not known yet.
 
     Raises:
         UserError: no such model or recipe.
@@ -53,7 +54,9 @@ def info(
             known = what in recipe_names() or what.endswith((".yaml", ".yml")) or bool(overrides)
             raise (not_a_recipe if known else not_a_model) from None
         labels = recipe.data.condition == "labels"
-        channels = 35 + int(recipe.data.instances) if labels else 3
+        drawn = DRAWN.get(recipe.data.condition)
+        pictures = drawn.channels if drawn is not None else 3
+        channels = 35 + int(recipe.data.instances) if labels else pictures
         foreground = (0,) if labels else ()
         facts: dict[str, Any] = {"recipe": recipe.name, "about": " ".join(recipe.about.split())}
         facts |= _cost(recipe.model, channels, foreground, size or recipe.data.size, recipe)

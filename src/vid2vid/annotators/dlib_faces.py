@@ -1,0 +1,104 @@
+"""The 68 landmarks of a face, in dlib's order: text or JSON, a file a frame or one for a clip."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from vid2vid.annotators.openpose import finite_points, read_json
+from vid2vid.errors import UserError
+from vid2vid.types import Size
+from vid2vid.video import whole_file
+
+POINTS = 68
+MAX_BYTES = 1 << 16
+MAX_CLIP_BYTES = 1 << 28
+MAX_FRAMES = 1 << 20
+
+
+def read_landmarks(path: Path | str) -> np.ndarray:
+    """The landmarks in a file, (68, 2) float64: x, y in pixels.
+
+    Text files have a point a line, ``x,y`` or ``x y``; JSON files a list of ``[x, y]``.
+
+    Raises:
+        UserError: absent, unreadable, too large, or not 68 points of two numbers.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        return _points(path, "the file", read_json(path, MAX_BYTES, "face landmarks"))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; every frame needs its face landmarks") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise UserError(f"{path}: cannot be read ({reason}); check the file") from None
+    if len(raw) > MAX_BYTES:
+        raise UserError(f"{path}: larger than 68 points take; write x,y of one point a line")
+    lines = [line.split() for line in raw.decode("utf-8", "replace").replace(",", " ").splitlines()]
+    try:
+        rows: list[object] = [[_number(word) for word in line] for line in lines if line]
+    except ValueError as error:
+        raise UserError(f"{path}: holds {error}, not a number; write x,y of one point a line") from None
+    return _points(path, "the file", rows)
+
+
+def _number(word: str) -> float:
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", word, re.ASCII):
+        raise ValueError(repr(word[:20]))
+    return float(word)
+
+
+def _points(path: Path, what: str, rows: object) -> np.ndarray:
+    if not isinstance(rows, list) or len(rows) != POINTS:
+        found = f"{len(rows)} points" if isinstance(rows, list) else type(rows).__name__
+        raise UserError(f"{path}: {what} holds {found}, not the {POINTS} of dlib's faces; write them anew")
+    flat: list[object] = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or not 2 <= len(row) <= 3:
+            raise UserError(f"{path}: point {number} of {what} is not [x, y]; write x and y of each point")
+        flat += row[:2]
+    return finite_points(path, what, flat).reshape(POINTS, 2)
+
+
+def read_landmark_clip(path: Path | str) -> tuple[list[np.ndarray | None], Size | None]:
+    """All frames of a clip from a JSON file: ``{"width": W, "height": H, "frames": [[[x, y], ...], ...]}``.
+
+    Returns:
+        The landmarks of each frame, (68, 2), None where the frame's entry is empty; and the size of the
+        pictures that the pixels are meant for, where the file says it.
+
+    Raises:
+        UserError: absent, unreadable, too large, or not of that form.
+    """
+    path = Path(path)
+    data = read_json(path, MAX_CLIP_BYTES, "face landmarks")
+    frames = data.get("frames") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(frames, list) or len(frames) > MAX_FRAMES:
+        raise UserError(f"{path}: no list of 'frames'; write the points of each frame into one")
+    sides = [data.get(side) for side in ("width", "height")]
+    size: Size | None = None
+    if sides != [None, None]:
+        width, height = (side if type(side) is int and 0 < side <= 1 << 16 else 0 for side in sides)
+        if not width or not height:
+            raise UserError(f"{path}: width and height are {str(sides)[:40]}; give whole numbers of pixels")
+        size = width, height
+    return [_points(path, f"frame {t}", rows) if rows else None for t, rows in enumerate(frames)], size
+
+
+def write_landmarks(path: Path | str, points: np.ndarray) -> None:
+    """Write (68, 2) landmarks as text, ``x,y`` a line.
+
+    Raises:
+        ValueError: another shape.
+        UserError: the disk is full, or the place cannot be written.
+    """
+    if points.shape != (POINTS, 2):
+        raise ValueError(f"landmarks of the shape {points.shape}; it must be ({POINTS}, 2)")
+    lines = [f"{x:.10g},{y:.10g}\n" for x, y in points.tolist()]
+    with whole_file(Path(path)) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")

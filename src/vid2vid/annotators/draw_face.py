@@ -1,0 +1,162 @@
+"""Faces drawn from their 68 landmarks: the 15 channels of the networks of 2018, and a plain sketch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vid2vid.annotators.canny import canny_edges
+from vid2vid.annotators.curves import curve_pieces, paint, sample_curve
+from vid2vid.types import Size
+
+CHANNELS = 15
+"""All lines with the edges of the background, then the distance from each of the 14 lines."""
+
+_CONTOUR = [*range(17), *range(68, 83)]
+LINES: tuple[list[int], ...] = (
+    [*_CONTOUR, 0],
+    [*range(17, 22)],
+    [*range(22, 27)],
+    *([28, 31], [*range(31, 36)], [35, 28]),
+    *([*range(36, 40)], [39, 40, 41, 36]),
+    *([*range(42, 46)], [45, 46, 47, 42]),
+    *([*range(48, 55)], [*range(54, 60), 48]),
+    *([*range(60, 65)], [*range(64, 68), 60]),
+)
+"""Indices of landmarks; 68-82 are the forehead that `close_contour` adds."""
+
+PARTS: tuple[tuple[int, list[int]], ...] = (
+    (1, _CONTOUR),
+    *((2, [*range(17, 22)]), (2, [*range(22, 27)])),
+    (3, [28, *range(31, 36)]),
+    *((4, [*range(36, 42)]), (4, [*range(42, 48)])),
+    (5, [*range(48, 60)]),
+    (6, [*range(60, 68)]),
+)
+"""Label and outline of what is filled: face, brows, nose, eyes, mouth, inner mouth."""
+
+
+def close_contour(points: np.ndarray) -> np.ndarray:
+    """(68, 2) landmarks to (83, 2) whole pixels: the chin mirrored upwards, at two thirds, as a forehead."""
+    points = np.trunc(points).astype(np.int64)
+    level = (points[0, 1] + points[16, 1]) / 2
+    forehead = points[15:0:-1].astype(np.float64)
+    forehead[:, 1] = level + (level - forehead[:, 1]) * 2 // 3
+    return np.concatenate([points, np.trunc(forehead).astype(np.int64)])
+
+
+def draw_face(points: np.ndarray, size: Size, frame: np.ndarray | None = None) -> np.ndarray:
+    """The published face condition, to the pixel.
+
+    Lines are two pixels wide and distances are in pixels whatever the size: draw at the size of the frames
+    and resize the drawing, as the networks of 2018 saw it.
+
+    Args:
+        points: (68, 2), x and y, pixels.
+        size: (width, height).
+        frame: (H, W, 3) uint8 RGB of that size, whose edges are drawn outside the face; None: none are.
+
+    Returns:
+        (H, W, 15) uint8: all lines and edges, 255 on 0; a third of the distance (city block) from each line.
+        Networks take it as [0, 1].
+    """
+    import cv2
+
+    width, height = size
+    closed = close_contour(points)
+    drawing = np.zeros((height, width, CHANNELS), np.uint8)
+    lines = np.zeros((height, width), np.uint8)
+    for number, indices in enumerate(LINES, start=1):
+        line = np.zeros((height, width), np.uint8)
+        for piece in curve_pieces(closed[indices], 3):
+            if (sampled := sample_curve(piece)) is not None:
+                paint(line, *sampled, 255, brush=1)
+        lines |= line
+        distance = cv2.distanceTransform(255 - line, cv2.DIST_L1, 3)
+        drawing[..., number] = (distance / 3).clip(0, 255).astype(np.uint8)
+    if frame is not None:
+        edges = canny_edges(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
+        lines[edges & (part_labels(points, size) == 0)] = 255
+    drawing[..., 0] = lines
+    return drawing
+
+
+def part_labels(points: np.ndarray, size: Size) -> np.ndarray:
+    """(H, W) uint8: 1 face, 2 brows, 3 nose, 4 eyes, 5 mouth, 6 inner mouth; 0 elsewhere."""
+    import cv2
+
+    closed = whole_pixels(close_contour(points))
+    labels = np.zeros(size[::-1], np.uint8)
+    for label, outline in PARTS:
+        cv2.fillPoly(labels, [closed[outline]], label)
+    return labels
+
+
+def face_crop(points: np.ndarray, size: Size) -> tuple[int, int, int, int]:
+    """The square that the networks of 2018 were shown: (x, y, width, height) within a frame of ``size``.
+
+    2.5 times as wide as the landmarks; it was taken from the first frame of a clip and kept. A frame that is
+    too small for it is taken whole along that side.
+    """
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    side = int(2.5 * (right - left))
+    x, y = int((left + right) / 2 - side / 2), int((3 * top + bottom) / 4 - side / 2)
+    width, height = min(side, size[0]), min(side, size[1])
+    return min(max(x, 0), size[0] - width), min(max(y, 0), size[1] - height), width, height
+
+
+_SKETCH: tuple[tuple[list[int], bool, tuple[int, int, int]], ...] = (
+    ([*range(17)], False, (255, 255, 255)),
+    *(([*range(17, 22)], False, (255, 180, 60)), ([*range(22, 27)], False, (255, 180, 60))),
+    *(([*range(27, 31)], False, (90, 220, 90)), ([*range(31, 36)], False, (90, 220, 90))),
+    *(([*range(36, 42)], True, (80, 170, 255)), ([*range(42, 48)], True, (80, 170, 255))),
+    *(([*range(48, 60)], True, (255, 70, 110)), ([*range(60, 68)], True, (200, 60, 200))),
+)
+WIDEST = 1024
+"""Pixels: OpenCV draws no line that is much wider."""
+
+_FINER = 4
+"""Sketches are drawn this many times as large, then averaged."""
+
+
+def sketch_face(points: np.ndarray, size: Size) -> np.ndarray:
+    """A plain sketch of our own: smooth lines in a colour a part, as wide as the face is large.
+
+    Args:
+        points: (68, 2), x and y, pixels; may lie between pixels.
+        size: (width, height).
+
+    Returns:
+        (H, W, 3) uint8 RGB on black. Without face (all landmarks in one place) it is black.
+    """
+    import cv2
+
+    width, height = size
+    drawing = np.zeros((height * _FINER, width * _FINER, 3), np.uint8)
+    extent = float(np.ptp(points, axis=0).max())
+    if extent < 1:
+        return np.zeros((height, width, 3), np.uint8)
+    thickness = round(min(max(_FINER * extent / 75, _FINER), WIDEST))
+    for indices, closed, colour in _SKETCH:
+        curve = smooth_curve(points[indices], closed) * _FINER
+        cv2.polylines(drawing, [whole_pixels(curve)], closed, colour, thickness, cv2.LINE_AA)
+    return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def whole_pixels(points: np.ndarray) -> np.ndarray:
+    """Points as OpenCV draws them: int32, and none so far outside that its own numbers overflow."""
+    return points.clip(-(2**14), 2**14).round().astype(np.int32)
+
+
+def smooth_curve(points: np.ndarray, closed: bool, steps: int = 6) -> np.ndarray:
+    """A Catmull-Rom curve through (N, 2) points, with ``steps`` points for each piece."""
+    if closed:
+        around = np.concatenate([points[-1:], points, points[:2]])
+    else:
+        around = np.concatenate([points[:1], points, points[-1:]])
+    before, start, stop, after = (around[i : len(around) - 3 + i, None] for i in range(4))
+    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
+    cubic = 3 * (start - stop) + after - before
+    square = 2 * before - 5 * start + 4 * stop - after
+    curve = start + 0.5 * t * (stop - before + t * (square + t * cubic))
+    pieces = curve.reshape(-1, 2)
+    return pieces if closed else np.concatenate([pieces, points[-1:]])

@@ -1,0 +1,236 @@
+"""The conditions that are drawn from landmarks while they are read, by their names in ``data.condition``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from vid2vid.annotators.densepose import read_densepose
+from vid2vid.annotators.dlib_faces import read_landmark_clip, read_landmarks
+from vid2vid.annotators.draw_face import CHANNELS, draw_face, sketch_face
+from vid2vid.annotators.draw_pose import draw_openpose, draw_pose
+from vid2vid.annotators.keypoints import Keypoints, follow_person
+from vid2vid.annotators.openpose import read_openpose
+from vid2vid.errors import UserError
+from vid2vid.types import Size, to_tensor
+from vid2vid.video import PICTURE_SUFFIXES, natural_key
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files of one tool: the folders they are looked for in, their suffixes, what to call them."""
+
+    folders: tuple[str, ...]
+    suffixes: frozenset[str]
+    about: str
+
+
+LANDMARKS = Kind(
+    ("landmarks", "landmarks-dlib68"), frozenset({".txt", ".json"}), "the 68 points of a face per frame"
+)
+OPENPOSE = Kind(("openpose", "poses-openpose"), frozenset({".json"}), "OpenPose's JSON per frame")
+DENSEPOSE = Kind(
+    ("densepose", "pose_maps-densepose"), frozenset({*PICTURE_SUFFIXES, ".npy"}), "DensePose per frame"
+)
+FACE_FILE = "face68.json"
+"""A clip's face landmarks in one file, instead of a folder of them."""
+
+LANDMARK_FOLDERS = frozenset({*LANDMARKS.folders, *OPENPOSE.folders})
+"""They hold no pictures."""
+
+
+@dataclass(frozen=True)
+class DrawnCondition:
+    """channels: of the drawing; kinds: what it is drawn from, the first of which counts the frames;
+    signed: networks take it in [-1, 1], like a picture, rather than in [0, 1]."""
+
+    channels: int
+    kinds: tuple[Kind, ...]
+    signed: bool = True
+
+
+DRAWN: Mapping[str, DrawnCondition] = {
+    "face": DrawnCondition(CHANNELS, (LANDMARKS,), signed=False),
+    "face_sketch": DrawnCondition(3, (LANDMARKS,)),
+    "pose": DrawnCondition(3, (OPENPOSE,)),
+    "openpose": DrawnCondition(3, (OPENPOSE,)),
+    "dance": DrawnCondition(6, (OPENPOSE, DENSEPOSE)),
+}
+"""As published: face, openpose, dance; of our own: face_sketch, pose."""
+
+
+def image_tensor(pictures: np.ndarray, name: str) -> Tensor:
+    """Condition pictures (..., H, W, C) uint8 to (..., C, H, W) in the range that networks take them in."""
+    drawn = DRAWN.get(name)
+    signed = drawn is None or drawn.signed or pictures.shape[-1] != drawn.channels
+    return to_tensor(pictures) if signed else (to_tensor(pictures) + 1) / 2
+
+
+class LandmarkClip:
+    """The drawings of a clip, one a frame, made when they are asked for.
+
+    What is published is drawn at the size of the frames and the drawing is resized, for its lines are so many
+    pixels wide whatever the size; of our own drawings the points are scaled and drawn at the size wanted.
+
+    Args:
+        name: one of `DRAWN`.
+        home: the clip's folder.
+        native: (width, height) of the frames, which the landmarks' pixels are those of.
+        stems: the names of the frames, matched to those of the landmarks where any name is shared; otherwise
+            they go in order. None: there are no frames, and all landmarks are drawn.
+        total: how many frames there are, where they have no names (a video).
+
+    Raises:
+        UserError: no landmarks, or none for some frame.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        native: Size,
+        stems: Sequence[str] | None = None,
+        total: int | None = None,
+    ) -> None:
+        self.name = name
+        self.home = home
+        self.native = native
+        self.channels = DRAWN[name].channels
+        kinds = DRAWN[name].kinds
+        self._whole = home / FACE_FILE if kinds[0] is LANDMARKS and (home / FACE_FILE).is_file() else None
+        self._points: list[np.ndarray | None] = []
+        if self._whole is not None:
+            self._points, size = read_landmark_clip(self._whole)
+            across = np.array(native) / np.array(size or native)
+            self._points = [None if points is None else points * across for points in self._points]
+            count = total if stems is None else len(stems)
+            if count is not None and count != len(self._points):
+                raise UserError(
+                    f"{self._whole}: {len(self._points)} frames, the clip has {count}; write it anew"
+                )
+            self._files: list[list[Path]] = []
+        else:
+            first = landmark_files(home, kinds[0])
+            chosen = _matched(first, stems, total)
+            names = [plain_stem(path) for path in chosen]
+            self._files = [chosen, *(_matched(landmark_files(home, kind), names, None) for kind in kinds[1:])]
+
+    def __len__(self) -> int:
+        return len(self._files[0]) if self._files else len(self._points)
+
+    @property
+    def stems(self) -> list[str] | None:
+        """The names of the frames' landmarks; None where one file holds them all."""
+        return [plain_stem(path) for path in self._files[0]] if self._files else None
+
+    def draw(self, t: int, size: Size, frame: Callable[[], np.ndarray] | None = None) -> np.ndarray:
+        """The condition of frame t, (H, W, channels) uint8 at ``size``.
+
+        Args:
+            frame: gives the frame itself, at its own size: the published face drawing has the edges of its
+                background.
+
+        Raises:
+            UserError: a file is damaged; a DensePose picture of another size than the frames.
+        """
+        across, down = size[0] / self.native[0], size[1] / self.native[1]
+        if self.name == "pose":
+            person = self._person(t)
+            return draw_pose(None if person is None else person.scaled(across, down), size)
+        if self.name == "face_sketch":
+            points = self._face(t)
+            if points is None:
+                return np.zeros((size[1], size[0], 3), np.uint8)
+            return sketch_face(points * (across, down), size)
+        if self.name == "face":
+            points = self._face(t)
+            if points is None:
+                nothing = np.full((size[1], size[0], self.channels), 255, np.uint8)  # all lines are far
+                nothing[..., 0] = 0
+                return nothing
+            return _resized(draw_face(points, self.native, None if frame is None else frame()), size)
+        drawing = _resized(draw_openpose(read_openpose(self._files[0][t]), self.native), size)
+        if self.name == "openpose":
+            return drawing
+        picture = read_densepose(self._files[1][t])
+        if picture.shape[1::-1] != self.native:
+            shown, mine = ("x".join(map(str, item)) for item in (picture.shape[1::-1], self.native))
+            raise UserError(
+                f"{self._files[1][t]}: {shown}, but the clip is {mine}; bring the clip to one size"
+            )
+        return np.concatenate([_resized(picture, size), drawing], axis=-1)
+
+    def _face(self, t: int) -> np.ndarray | None:
+        return read_landmarks(self._files[0][t]) if self._files else self._points[t]
+
+    def _person(self, t: int) -> Keypoints | None:
+        return self._people[self._files[0][t]]
+
+    @cached_property
+    def _people(self) -> dict[Path, Keypoints | None]:
+        """The person of each frame, followed through all files of the clip, whatever part is asked for."""
+        files = landmark_files(self.home, OPENPOSE)
+        return dict(zip(files, follow_person([read_openpose(path) for path in files]), strict=True))
+
+
+def has_landmarks(home: Path, name: str) -> bool:
+    """Whether something lies in a clip's folder that ``name`` is drawn from."""
+    first = DRAWN[name].kinds[0]
+    return any((home / folder).is_dir() for folder in first.folders) or (
+        first is LANDMARKS and (home / FACE_FILE).is_file()
+    )
+
+
+def landmark_files(home: Path, kind: Kind) -> list[Path]:
+    """The files of one kind of a clip, in natural order.
+
+    Raises:
+        UserError: there are none.
+    """
+    folder = next((home / name for name in kind.folders if (home / name).is_dir()), None)
+    if folder is None:
+        raise UserError(f"{home / kind.folders[0]}: no such folder; put {kind.about} into it")
+    files = [
+        path for path in folder.iterdir() if path.suffix.lower() in kind.suffixes and path.name[0] != "."
+    ]
+    if not files:
+        raise UserError(f"{folder}: holds nothing to draw from; put {kind.about} into it")
+    return sorted(files, key=natural_key)
+
+
+def plain_stem(path: Path) -> str:
+    """The name of the frame that a file is about: OpenPose appends a word of its own."""
+    return path.stem.removesuffix("_keypoints")
+
+
+def _matched(files: list[Path], stems: Sequence[str] | None, total: int | None) -> list[Path]:
+    """A file for each frame: by name where any name is shared, else in order."""
+    named = {plain_stem(path): path for path in files}
+    if stems is not None and not named.keys().isdisjoint(stems):
+        if missing := [stem for stem in stems if stem not in named]:
+            more = f" (and {len(missing) - 1} more are missing)" if len(missing) > 1 else ""
+            raise UserError(f"{files[0].parent}: none is named {missing[0]}{more}; every frame needs one")
+        return [named[stem] for stem in stems]
+    count = total if stems is None else len(stems)
+    if count is not None and count != len(files):
+        raise UserError(
+            f"{files[0].parent}: {len(files)} files for {count} frames; give every frame one of its name"
+        )
+    return files
+
+
+def _resized(drawing: np.ndarray, size: Size) -> np.ndarray:
+    """(H, W, C) uint8 at another size, bilinear, as the networks of 2018 had their drawings resized."""
+    if drawing.shape[1::-1] == size:
+        return drawing
+    channels = np.moveaxis(drawing, -1, 0)
+    resized = [
+        Image.fromarray(np.ascontiguousarray(c)).resize(size, Image.Resampling.BILINEAR) for c in channels
+    ]
+    return np.stack([np.asarray(channel) for channel in resized], axis=-1)

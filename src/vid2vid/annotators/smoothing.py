@@ -1,0 +1,100 @@
+"""Keypoints over time: trembling taken out by the one-euro filter, short gaps filled."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from vid2vid.annotators.keypoints import SEEN
+
+
+class OneEuro:
+    """The one-euro filter (Casiez, Roussel and Vogel, 2012): a low pass that opens when a point moves fast.
+
+    Holds the last place and speed of every point, however long the clip. A point that was not seen passes as
+    it is, and is taken up afresh when it comes back.
+
+    Args:
+        rate: frames per second, above 0.
+        cutoff: Hz for a point at rest; lower is calmer.
+        response: Hz more for each pixel per second; higher lags less.
+        speed_cutoff: Hz, for the speed itself.
+
+    Raises:
+        ValueError: values that make no sense.
+    """
+
+    def __init__(
+        self, rate: float, cutoff: float = 1.0, response: float = 0.02, speed_cutoff: float = 1.0
+    ) -> None:
+        for name, value in {"rate": rate, "cutoff": cutoff, "speed_cutoff": speed_cutoff}.items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value}; it must be above 0")
+        if not (math.isfinite(response) and response >= 0):
+            raise ValueError(f"response is {response}; it must be 0 or more")
+        self.rate = rate
+        self.cutoff = cutoff
+        self.response = response
+        self.speed_cutoff = speed_cutoff
+        self._place: np.ndarray | None = None
+        self._speed: np.ndarray | None = None
+        self._seen: np.ndarray | None = None
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """The next frame: (N, 3) x, y, confidence, to the same, float32.
+
+        Raises:
+            ValueError: another number of points than before.
+        """
+        place = points[:, :2].astype(np.float64)
+        seen = points[:, 2] > SEEN
+        if self._place is None or self._speed is None or self._seen is None:
+            self._place, self._speed, self._seen = place, np.zeros_like(place), seen
+        elif len(place) != len(self._place):
+            raise ValueError(f"{len(place)} points after {len(self._place)}; a filter is for one kind")
+        known = (seen & self._seen)[:, None]
+        rise = (place - self._place) * self.rate
+        calm = self._share(np.full((1, 1), self.speed_cutoff))
+        speed = np.where(known, self._speed + calm * (rise - self._speed), 0.0)
+        share = self._share(self.cutoff + self.response * np.abs(speed))
+        place = np.where(known, self._place + share * (place - self._place), place)
+        self._place, self._speed, self._seen = place, speed, seen
+        return np.concatenate([place, points[:, 2:]], axis=1).astype(np.float32)
+
+    def _share(self, cutoff: np.ndarray) -> np.ndarray:
+        """How much of a new value is taken."""
+        return 1 / (1 + self.rate / (2 * math.pi * cutoff))
+
+
+def smooth_points(points: np.ndarray, rate: float, cutoff: float = 1.0, response: float = 0.02) -> np.ndarray:
+    """A clip's points (T, N, 3) through `OneEuro`."""
+    smooth = OneEuro(rate, cutoff, response)
+    frames = [smooth(frame) for frame in points]
+    return np.stack(frames) if frames else points.astype(np.float32)
+
+
+def fill_gaps(points: np.ndarray, longest: int = 5) -> np.ndarray:
+    """Points missing for up to ``longest`` frames, put on the straight way between where they were seen.
+
+    Their confidence is the smaller one of both ends. Longer gaps, and those at either end of the clip, stay.
+
+    Args:
+        points: (T, N, 3) x, y, confidence.
+
+    Returns:
+        The same, float32; what was given is not changed.
+    """
+    filled = points.astype(np.float32)
+    seen = points[..., 2] > SEEN
+    for number in range(points.shape[1]):
+        times = np.flatnonzero(seen[:, number])
+        for before, after in pairwise(times.tolist()):
+            gap = after - before - 1
+            if 0 < gap <= longest:
+                share = (np.arange(1, gap + 1) / (gap + 1))[:, None]
+                ends = points[[before, after], number].astype(np.float64)
+                filled[before + 1 : after, number, :2] = ends[0, :2] * (1 - share) + ends[1, :2] * share
+                filled[before + 1 : after, number, 2] = ends[:, 2].min()
+    return filled

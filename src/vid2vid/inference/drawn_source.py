@@ -1,0 +1,115 @@
+"""Conditions that are drawn from a clip's landmarks while it is rendered."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vid2vid.annotators.dlib_faces import read_landmark_clip
+from vid2vid.annotators.drawn import (
+    DENSEPOSE,
+    DRAWN,
+    FACE_FILE,
+    LANDMARK_FOLDERS,
+    LandmarkClip,
+    has_landmarks,
+    landmark_files,
+)
+from vid2vid.conditions import ConditionSchema
+from vid2vid.data.layout import VIDEOS
+from vid2vid.errors import UserError
+from vid2vid.types import Size
+from vid2vid.video import (
+    PICTURE_SUFFIXES,
+    PictureFolder,
+    TimedSource,
+    list_pictures,
+    open_frames,
+    picture_size,
+    recorded_rate,
+)
+
+
+class DrawnSource:
+    """A clip's drawings by number.
+
+    Its ``frames`` (a folder or a video), where there are any, say which size the landmarks belong to, and
+    show the background that the published face drawing wants the edges of. Without them it has none.
+
+    Attributes:
+        path: the clip's folder.
+        native: (width, height) that the landmarks belong to.
+
+    Raises:
+        UserError: no landmarks, none for some frame, or nothing that tells their size.
+    """
+
+    def __init__(self, home: Path, name: str) -> None:
+        self.path = home
+        self._frames = _frames_of(home)
+        self.native: Size = _native_size(home, name) if self._frames is None else self._frames.info.size
+        files = self._frames.files if isinstance(self._frames, PictureFolder) else None
+        total = None if self._frames is None else len(self._frames)
+        stems = None if files is None else [path.stem for path in files]
+        self._clip = LandmarkClip(name, home, self.native, stems, total)
+        self._stems = self._clip.stems or stems
+
+    def __len__(self) -> int:
+        return len(self._clip)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames per second, where anything says it."""
+        if self._frames is not None and not isinstance(self._frames, PictureFolder):
+            return self._frames.info.rate
+        return recorded_rate(self.path)
+
+    def stem(self, t: int) -> str | None:
+        """What frame t is called."""
+        return None if self._stems is None else self._stems[t]
+
+    def draw(self, t: int, size: Size) -> np.ndarray:
+        """The condition of frame t, (H, W, C) uint8 at ``size``."""
+        frames = self._frames
+        return self._clip.draw(t, size, None if frames is None else lambda: frames[t].image)
+
+
+def open_drawn(path: Path, schema: ConditionSchema) -> DrawnSource | None:
+    """The drawings that a schema wants from a clip's folder, or from its folder of landmarks; None where it
+    wants something else, or finds it as pictures.
+
+    Raises:
+        UserError: see `DrawnSource`.
+    """
+    drawn = DRAWN.get(schema.name)
+    if schema.kind != "image" or drawn is None or drawn.channels != schema.channels or not path.is_dir():
+        return None
+    home = path.resolve().parent if path.name in LANDMARK_FOLDERS else path
+    pictures = path / schema.name if home == path else path
+    as_pictures = pictures.is_dir() and bool(list_pictures(pictures))
+    as_video = any(file.suffix.lower() in VIDEOS for file in home.glob(f"{schema.name}.*"))
+    if (drawn.channels == 3 and (as_pictures or as_video)) or not has_landmarks(home, schema.name):
+        return None
+    return DrawnSource(home, schema.name)
+
+
+def _frames_of(home: Path) -> TimedSource | None:
+    if (home / "frames").is_dir() and list_pictures(home / "frames"):
+        return open_frames(home / "frames")
+    videos = [file for file in home.glob("frames.*") if file.suffix.lower() in VIDEOS]
+    return open_frames(videos[0]) if videos else None
+
+
+def _native_size(home: Path, name: str) -> Size:
+    """The size of the frames that are not there."""
+    if DENSEPOSE in DRAWN[name].kinds:
+        first = landmark_files(home, DENSEPOSE)[0]
+        if first.suffix.lower() in PICTURE_SUFFIXES:
+            return picture_size(first)
+    if (home / FACE_FILE).is_file() and (size := read_landmark_clip(home / FACE_FILE)[1]) is not None:
+        return size
+    raise UserError(
+        f"{home}: nothing tells the size that the landmarks belong to; put the frames into frames/"
+    )
