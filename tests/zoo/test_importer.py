@@ -178,6 +178,14 @@ def test_an_image_generator_makes_the_first_frames(tmp_path: Path) -> None:
     assert torch.equal(frames(painter.renderer)[0], frames(expected.renderer)[0])
 
 
+@pytest.mark.parametrize(("channels", "name"), [(15, "face"), (6, "dance"), (3, "condition")])
+def test_published_drawings_are_known_by_their_channels(channels: int, name: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    invent_painter(tmp_path / "in", channels)
+    schema = load_model(import_checkpoints(tmp_path / "in", tmp_path / "model")).schema
+    assert (schema.name, schema.channels, schema.labels) == (name, channels, None)
+
+
 def test_an_encoder_of_as_many_features_comes_along(tmp_path: Path) -> None:
     folder = gather(tmp_path / "in", "image_global_with_features/G")
     network = FeatureEncoder(3, width=4, downs=2)

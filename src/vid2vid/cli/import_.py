@@ -29,7 +29,8 @@ def import_(
         foreground (ID): the classes that the foreground network draws, by id (default: those of the class
             list; in Cityscapes 26, cars)
         instances: the last channel is that of instance edges (where classes have no names)
-        condition (NAME): folder that conditions will be read from (default: labels; condition for pictures)
+        condition (NAME): what will describe the frames (default: labels; face or dance for 15 or 6 channels,
+            as published; condition for other pictures)
         size (WxH): what it was trained at (default: 512x256 at the coarsest scale; 512x512 for pictures)
         fps (RATE): frames per second it was trained at
 

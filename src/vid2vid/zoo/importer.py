@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vid2vid.annotators.drawn import DRAWN
 from vid2vid.conditions import ConditionSchema, LabelClass, LabelSchema
 from vid2vid.config import ModelConfig, model_faults
 from vid2vid.errors import UserError
@@ -99,8 +100,8 @@ def import_checkpoints(
             foreground network classes without a name; else the condition is taken for pictures.
         foreground: ids of the classes that the foreground network draws; tensors do not tell.
         instances: where classes have no names: the last channel is that of instance edges.
-        condition: the folder that conditions will be read from; default: ``labels``, or ``condition`` for
-            pictures.
+        condition: the folder that conditions will be read from, or a drawn one's name; default: ``labels``;
+            ``face`` or ``dance`` for 15 or 6 channels, as published; ``condition`` for other pictures.
         size: (width, height) it was trained at; default: 512x256 at the coarsest scale, 512x512 for pictures.
         rate: frames per second it was trained at.
         say: called with what was found, a line each.
@@ -240,7 +241,9 @@ def _schema(
     if classes is None:
         if foreground:
             raise UserError(f"{where}: sees pictures, which have no classes; leave --foreground out")
-        return ConditionSchema("image", name or "condition", image_channels=found.channels)
+        published = {DRAWN[name].channels: name for name in ("face", "dance")}
+        default = published.get(found.channels, "condition")
+        return ConditionSchema("image", name or default, image_channels=found.channels)
     if found.channels - len(classes) not in (0, 1):
         raise UserError(
             f"{where}: has {found.channels} channels, and {len(classes)} classes are named; list them all"
