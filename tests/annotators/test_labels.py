@@ -3,6 +3,7 @@ tiny random networks through the real transformers where that is installed."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ from tiny import CLASSES, LABELS, build, hidden_or_partial
 from vid2vid.annotators import Labeller, gives_instances, labels, open_annotator
 from vid2vid.annotators.edges import Edges
 from vid2vid.annotators.labels import Labels, cityscapes
-from vid2vid.annotators.segmentation import NetworkFiles, Segmented
+from vid2vid.annotators.segmentation import NetworkFiles, SegmentationNetwork, Segmented
 from vid2vid.cli import main
 from vid2vid.conditions import LabelClass, LabelSchema, ObjectTracker
 from vid2vid.data import Dataset
@@ -220,6 +221,14 @@ def test_without_transformers_the_mend_is_told(clip: Path, monkeypatch: pytest.M
         open_annotator("labels:some/network")
     with pytest.raises(UserError, match=r"\./none: no such folder"):
         open_annotator("labels:./none")
+
+
+def test_a_folder_never_leads_to_the_hub(tmp_path: Path) -> None:
+    about = {"repo_path": "some/lists", "class_info_file": "things.json"}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(about))
+    files = NetworkFiles(str(tmp_path), None, "oneformer", ("road",))
+    with pytest.raises(UserError, match=r"would fetch some/lists/things\.json"):
+        SegmentationNetwork(files, torch.device("cpu"), "mine")
 
 
 @pytest.fixture(scope="module")

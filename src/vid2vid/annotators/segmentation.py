@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Collection, Iterator
@@ -114,6 +115,8 @@ class SegmentationNetwork:
         self._tasks = {"task_inputs": ["panoptic"]} if files.type == "oneformer" else {}
         self._device = device
         reading = _reading(files.name, files.revision)
+        if self._tasks and reading["local_files_only"]:
+            _refuse_to_fetch(Path(files.name), asked)
         with _one_line(asked):
             import transformers
 
@@ -171,6 +174,18 @@ def _reading(name: str, revision: str | None) -> dict[str, Any]:
     """How transformers may read: a folder never leads to the network, nor any name to code."""
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": Path(name).is_dir()}
     return options if revision is None else {**options, "revision": revision}
+
+
+def _refuse_to_fetch(folder: Path, asked: str) -> None:
+    """OneFormer's processor fetches its list of things unless that lies where its repo_path says."""
+    with _one_line(asked):
+        about = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+        things = Path(about.get("repo_path") or "", about.get("class_info_file") or "")
+    if not things.is_file():
+        raise UserError(
+            f"{asked}: its processor would fetch {things}; get that file and name its folder "
+            "as repo_path in preprocessor_config.json"
+        )
 
 
 @contextmanager
