@@ -155,7 +155,7 @@ def test_what_cannot_be_had_is_one_line(
     (tmp_path / "kept" / "config.json").write_text('{"classes": [1]}')
     assert "not a segmenter" in refused(segmenter=tmp_path / "kept")
     monkeypatch.setitem(sys.modules, "transformers", None)
-    assert "pip install transformers" in refused(segmenter="hub:some/network")
+    assert "pip install 'vid2vid[annotate]'" in refused(segmenter="hub:some/network")
     bare = tmp_path / "bare" / "frames"
     bare.mkdir(parents=True)
     for path in (street / "frames").iterdir():
@@ -166,8 +166,6 @@ def test_what_cannot_be_had_is_one_line(
 
 def test_a_network_of_the_hub_speaks_through_its_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     class Network(torch.nn.Module):
-        config = SimpleNamespace(id2label={0: "road", 1: "car"})
-
         def forward(self, pixels: torch.Tensor) -> SimpleNamespace:
             return SimpleNamespace(logits=torch.stack([1 - pixels[:, 0], pixels[:, 0]], 1))
 
@@ -178,14 +176,22 @@ def test_a_network_of_the_hub_speaks_through_its_processor(monkeypatch: pytest.M
     def processor(images: np.ndarray, return_tensors: str) -> Inputs:
         return Inputs(pixels=torch.from_numpy(images[::2, ::2]).permute(2, 0, 1)[None] / 255)
 
-    def door(made: object) -> SimpleNamespace:
-        return SimpleNamespace(from_pretrained=lambda name: made)
+    asked: list[dict[str, object]] = []
 
+    def door(made: object) -> SimpleNamespace:
+        return SimpleNamespace(from_pretrained=lambda name, **options: asked.append(options) or made)
+
+    config = SimpleNamespace(model_type="segformer", id2label={0: "road", 1: "car"}, _commit_hash="0123")
     fake = SimpleNamespace(
-        AutoImageProcessor=door(processor), AutoModelForSemanticSegmentation=door(Network())
+        AutoConfig=door(config),
+        AutoImageProcessor=door(processor),
+        AutoModelForSemanticSegmentation=door((Network(), {"missing_keys": []})),
     )
     monkeypatch.setitem(sys.modules, "transformers", fake)
     classifier = InClassesOf(open_classifier("hub:some/network", CPU), CLASSES)
     picture = np.zeros((8, 8, 3), np.uint8)
     picture[:, 4:] = 255
     assert (classifier(picture)[:, [0, 7]] == [0, 2]).all()
+    assert not any(options["trust_remote_code"] for options in asked)
+    assert [options.get("revision") for options in asked] == [None, "0123", "0123"], "all of one commit"
+    assert asked[-1]["use_safetensors"]

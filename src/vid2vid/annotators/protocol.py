@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from vid2vid.conditions import LabelSchema
 from vid2vid.errors import UserError
 
 
@@ -15,12 +16,14 @@ from vid2vid.errors import UserError
 class Drawn:
     """What an annotator makes of one frame.
 
-    picture: (H, W, 3) uint8 RGB, the condition, of the frame's size.
+    picture: (H, W, 3) uint8 RGB, the condition, of the frame's size; a `Labeller`'s is (H, W) class ids.
     points: [x, y] each, in pixels of the frame; empty where nothing was found; None: it finds no points.
+    instances: (H, W) int32, 0 = no object, an id for each that it keeps in the clip; None: not told apart.
     """
 
     picture: np.ndarray
     points: list[list[float]] | None = None
+    instances: np.ndarray | None = None
 
 
 class Pass(Protocol):
@@ -74,6 +77,24 @@ class Annotator(Protocol):
         ...
 
 
+@runtime_checkable
+class Labeller(Annotator, Protocol):
+    """An annotator whose conditions are label maps."""
+
+    @property
+    def classes(self) -> LabelSchema:
+        """What the ids in its maps mean."""
+
+    @property
+    def instances(self) -> bool:
+        """Whether it tells objects apart: `Drawn` then has instances."""
+
+
+def gives_instances(annotator: Annotator) -> bool:
+    """Whether instance maps belong to its condition."""
+    return isinstance(annotator, Labeller) and annotator.instances
+
+
 def _edges(argument: str) -> Annotator:
     from vid2vid.annotators.edges import Edges
 
@@ -94,7 +115,18 @@ def _face(argument: str) -> Annotator:
     return FaceLandmarks.of(argument)
 
 
-_OPENERS: dict[str, Callable[[str], Annotator]] = {"edges": _edges, "sketch": _sketch, "face": _face}
+def _labels(argument: str, classes: LabelSchema | None = None, device: str = "auto") -> Annotator:
+    from vid2vid.annotators.labels import Labels
+
+    return Labels.of(argument, classes, device)
+
+
+_OPENERS: dict[str, Callable[[str], Annotator]] = {
+    "edges": _edges,
+    "sketch": _sketch,
+    "face": _face,
+    "labels": _labels,
+}
 """By name; each is given what stands after the colon, or ""."""
 
 
@@ -103,11 +135,17 @@ def annotator_names() -> tuple[str, ...]:
     return tuple(_OPENERS)
 
 
-def open_annotator(spec: str) -> Annotator:
+def open_annotator(spec: str, classes: LabelSchema | None = None, device: str = "auto") -> Annotator:
     """The annotator a user named, NAME or NAME:ARGUMENT.
 
     "edges" or "edges:median": Canny. "sketch": soft pencil lines. "face" or "face:FILE":
-    MediaPipe's face landmarker with the model in the user's cache or in a file. Nothing is ever downloaded.
+    MediaPipe's face landmarker with the model in the user's cache or in a file. "labels:FOLDER" or
+    "labels:ID": a segmentation network of transformers. Nothing is ever downloaded but a network that is
+    named by its id on the hub.
+
+    Args:
+        classes: what label maps are written in; None: Cityscapes.
+        device: what a network runs on, as ``pick_device`` takes it.
 
     Raises:
         UserError: an unknown name; a package or a file it needs is not at hand.
@@ -115,17 +153,19 @@ def open_annotator(spec: str) -> Annotator:
     name, _, argument = spec.partition(":")
     if name not in _OPENERS:
         raise UserError(f"annotate {spec!r}: unknown annotator; use {', '.join(_OPENERS)}")
-    return _OPENERS[name](argument)
+    return _labels(argument, classes, device) if name == "labels" else _OPENERS[name](argument)
 
 
-def open_annotators(specs: Sequence[str]) -> list[Annotator]:
-    """Several, each named for itself or with others as in "edges,sketch".
+def open_annotators(specs: Sequence[str], classes: LabelSchema | None = None) -> list[Annotator]:
+    """Several, each named for itself or with others as in "edges,sketch". ``classes``: see `open_annotator`.
 
     Raises:
-        UserError: as ``open_annotator``; none is named; two would write the same folder.
+        UserError: as ``open_annotator``; none is named; two would write the same folder; classes for none.
     """
     words = [word.strip() for spec in specs for word in spec.split(",")]
-    annotators = [open_annotator(word) for word in dict.fromkeys(words)]
+    annotators = [open_annotator(word, classes) for word in dict.fromkeys(words)]
+    if classes is not None and not any(isinstance(one, Labeller) for one in annotators):
+        raise UserError("classes: nothing is annotated that has classes; add --annotate labels:NETWORK")
     by_folder: dict[str, Annotator] = {}
     for annotator in annotators:
         other = by_folder.setdefault(annotator.folder, annotator)

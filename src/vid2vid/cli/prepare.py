@@ -11,6 +11,7 @@ def prepare(
     *,
     out: Path | None = None,
     annotate: list[str] | None = None,
+    classes: Path | None = None,
     workers: int = 0,
     size: str | None = None,
     fps: Fraction | None = None,
@@ -31,14 +32,19 @@ def prepare(
     white on black; edges:median for thresholds from the median grey), sketch (soft grey lines on white), and
     face, which writes face_lines (the outlines of a face in three colours) and face478.json (its points) and
     needs pip install 'vid2vid[annotate]' and MediaPipe's face_landmarker.task, in ~/.cache/vid2vid or named
-    as face:FILE. They are drawn at --size: best what the recipe trains at, for a driver's are drawn at that.
-    Without --out it adds them to clips that are there.
+    as face:FILE. labels:FOLDER or labels:ID writes labels (class ids), labels.yaml and, from a network that
+    finds objects, instances: by SegFormer, Mask2Former, OneFormer and their kin through transformers (pip
+    install 'vid2vid[annotate]'), from a folder that save_pretrained wrote or by an id of the hub, from where
+    transformers then fetches it. Conditions are drawn at --size: best what the recipe trains at, for a
+    driver's are drawn at that. Without --out it adds them to clips that are there.
 
     Args:
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
         out (DATASET): the dataset's folder (default: none is made, --annotate adds to the sources, which are
             clips or datasets)
-        annotate (NAME): draw these conditions: edges, sketch, face; several: edges,sketch
+        annotate (NAME): draw these conditions: edges, sketch, face, labels:NETWORK; several: edges,sketch
+        classes (FILE): a labels.yaml: the classes of labels:NETWORK, mapped by name; what it does not know
+            becomes its first ignored class (default: those of Cityscapes)
         workers (N): processes that draw; 0 draws without others
         size (WxH): resize, after the crop; one of them -1 keeps the aspect: --size=-1x256 (default: as it is)
         fps (RATE): frames per second, such as 15 or 30000/1001: at each tick the nearest frame (default: all)
@@ -53,6 +59,7 @@ def prepare(
     Example:
         vid2vid prepare drive.mp4 --out data/drive --size 512x256 --fps 15 --start 3 --end 30
         vid2vid prepare data/drive --annotate edges,sketch --workers 4
+        vid2vid prepare data/drive --annotate labels:models/segformer
     """
     from vid2vid.cli.bar import Bar
     from vid2vid.data.prepare import prepare as run
@@ -62,6 +69,7 @@ def prepare(
             sources,
             out,
             annotate=annotate or (),
+            classes=classes,
             workers=workers,
             size=size,
             fps=fps,

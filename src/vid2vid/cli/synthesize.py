@@ -29,7 +29,7 @@ def synthesize(
             --annotate raw frames: a video, a folder of pictures, a clip
         out (X): a video (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions
         annotate (NAME): draw the conditions from raw frames on the way, as prepare --annotate did for the
-            training set: edges, sketch or face
+            training set: edges, sketch, face or labels:NETWORK (a folder or hub id; in the model's classes)
         first_frame (SOURCE): the first frames: pictures, which come out as they are; or a clip or video,
             whose frames are taken; or an image model, which paints them; or self, for self-made ones
             (default: the model's own image generator, else self-made)

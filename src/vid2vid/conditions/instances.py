@@ -102,26 +102,57 @@ def track_components(label_maps: Iterable[np.ndarray], schema: LabelSchema) -> I
     Raises:
         ValueError: a map holds an id outside the class list.
     """
-    tracks: list[_Track] = []
-    next_id = 1
+    tracker = ObjectTracker()
     for label_map in label_maps:
-        indices = schema.indices(label_map)
-        blobs = _components(indices, schema.foreground)
-        matched = _match(tracks, blobs)
-        result = np.zeros(indices.shape, dtype=np.int32)
+        yield tracker.components(schema.indices(label_map), schema.foreground)
+
+
+class ObjectTracker:
+    """Gives the objects of a clip ids that they keep, frame by frame, as `track_components` says."""
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._next = 1
+
+    def components(self, indices: np.ndarray, foreground: tuple[int, ...]) -> np.ndarray:
+        """The next frame, whose objects are the connected components of these classes.
+
+        Args:
+            indices: (H, W) class indices.
+
+        Returns:
+            (H, W) int32: 0 = no object, ids from 1, never given twice.
+        """
+        return self._follow(_components(indices, foreground), indices.shape)
+
+    def __call__(self, indices: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        """The next frame, whose objects somebody has told apart, each of one class.
+
+        Args:
+            indices: (H, W) class indices.
+            objects: (H, W) integers: 0 = no object; numbers that mean nothing beyond this frame.
+
+        Returns:
+            As ``components``.
+        """
+        return self._follow(_given(indices, objects), indices.shape)
+
+    def _follow(self, blobs: list[_Blob], shape: tuple[int, ...]) -> np.ndarray:
+        matched = _match(self._tracks, blobs)
+        result = np.zeros(shape, dtype=np.int32)
         current = []
         for place, blob in enumerate(blobs):
             track = matched.get(place)
             if track is None:
-                track = _Track(next_id, blob)
-                next_id += 1
+                track = _Track(self._next, blob)
+                self._next += 1
             current.append(track.seen_as(blob) if place in matched else track)
             height, width = blob.mask.shape
             result[blob.top : blob.top + height, blob.left : blob.left + width][blob.mask] = track.id
         seen = {track.id for track in current}
-        hidden = [replace(track, unseen=track.unseen + 1) for track in tracks if track.id not in seen]
-        tracks = current + [track for track in hidden if track.unseen <= FORGET_AFTER]
-        yield result
+        hidden = [replace(track, unseen=track.unseen + 1) for track in self._tracks if track.id not in seen]
+        self._tracks = current + [track for track in hidden if track.unseen <= FORGET_AFTER]
+        return result
 
 
 def _components(indices: np.ndarray, foreground: tuple[int, ...]) -> list[_Blob]:
@@ -136,6 +167,17 @@ def _components(indices: np.ndarray, foreground: tuple[int, ...]) -> list[_Blob]
             blobs.append(
                 _Blob(kind, mask, left, top, (float(centres[mark][0]), float(centres[mark][1])), area)
             )
+    return blobs
+
+
+def _given(indices: np.ndarray, objects: np.ndarray) -> list[_Blob]:
+    blobs = []
+    for number in np.unique(objects[objects > 0]).tolist():
+        y, x = np.nonzero(objects == number)
+        left, top = int(x.min()), int(y.min())
+        mask = objects[top : y.max() + 1, left : x.max() + 1] == number
+        kind = int(indices[y[0], x[0]])
+        blobs.append(_Blob(kind, mask, left, top, (float(x.mean()), float(y.mean())), len(x)))
     return blobs
 
 

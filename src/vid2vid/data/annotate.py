@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
-from vid2vid.annotators import Annotator, open_annotators
-from vid2vid.data.drawing_jobs import Job, Target, finished, points_path, run_jobs
+from vid2vid.annotators import Annotator, Labeller, gives_instances, open_annotators
+from vid2vid.conditions import LabelSchema
+from vid2vid.data.drawing_jobs import INSTANCES, Job, Target, finished, points_path, run_jobs
 from vid2vid.data.layout import ClipFiles, find_clips
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
@@ -40,7 +41,8 @@ def annotate(
     A condition appears under its name when all of its pictures are there; until then they wait in a hidden
     folder beside it, and the next call goes on from them. Pictures do not depend on how often that happened,
     nor on the number of workers. Points (of faces, say) are written to a file beside it, as ``width``,
-    ``height`` and ``frames``.
+    ``height`` and ``frames``; with label maps come ``labels.yaml`` and, where objects are told apart,
+    ``instances/``.
 
     Args:
         roots: clips, or folders of clips, as ``Dataset.open`` finds them.
@@ -54,7 +56,8 @@ def annotate(
 
     Raises:
         UserError: no clip; an unknown annotator, or one whose package or file is not at hand; a condition of
-            that name which was not drawn so; a frame that cannot be read; a full disk.
+            that name which was not drawn so; another list of classes; a frame that cannot be read; a full
+            disk.
     """
     if workers < 0:
         raise UserError(f"workers {workers}: cannot be below 0; 0 draws without other processes")
@@ -117,6 +120,10 @@ class _Strip:
     def part(self) -> Path:
         return self.folder.with_name(f".{self.folder.name}.part")
 
+    @property
+    def instances(self) -> Path:
+        return self.clip.home / INSTANCES
+
     def is_there(self) -> bool:
         """Whether it was drawn before. UserError where something else is in its place."""
         found = _read(self.folder / RECORD)
@@ -130,18 +137,24 @@ class _Strip:
             raise UserError(f"{self.folder}: was drawn otherwise ({was}); remove it to have it drawn anew")
         points = self.annotator.points_file
         ours = _read(self.part / RECORD) == self.record  # the points come before the folder has its name
-        others = [self.folder] if not points or ours else [self.folder, self.clip.home / points]
+        made = [self.clip.home / points] if points else []
+        made += [self.instances] if gives_instances(self.annotator) else []
+        others = [self.folder] if ours else [self.folder, *made]
         for path in others:
             if path.exists():
                 raise UserError(
                     f"{path}: is there already and was not drawn by --annotate; move it away first"
                 )
+        if isinstance(self.annotator, Labeller):
+            _refuse_other_classes(self.clip, self.annotator.classes)
         return False
 
     def begin(self) -> None:
         """Keep what an interrupted call has drawn, if it was drawn of the same frames in the same way."""
         if _read(self.part / RECORD) != self.record:
             shutil.rmtree(self.part, ignore_errors=True)
+        elif gives_instances(self.annotator) and self.instances.is_dir():
+            self.instances.rename(self.part / INSTANCES)  # it was killed while it gave names
         make_folder(self.part)
         with whole_file(self.part / RECORD) as temporary:
             temporary.write_text(yaml.safe_dump(self.record, sort_keys=False), encoding="utf-8")
@@ -154,6 +167,10 @@ class _Strip:
         """All pictures are there: gather the points, and give the folder its name."""
         if self.annotator.points_file:
             self._gather(self.clip.home / self.annotator.points_file)
+        if isinstance(self.annotator, Labeller) and self.clip.label_list is None:
+            self.annotator.classes.write(self.clip.home / "labels.yaml")
+        if gives_instances(self.annotator):
+            (self.part / INSTANCES).rename(self.instances)
         self.part.rename(self.folder)
         # The points of single frames have been gathered; hidden files are what a killed run left.
         for leftover in (*self.folder.glob(".*"), *self.folder.glob("*.json")):
@@ -183,6 +200,14 @@ class _Strip:
         }
         with whole_file(target) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _refuse_other_classes(clip: ClipFiles, classes: LabelSchema) -> None:
+    path = clip.label_list
+    if path is not None and LabelSchema.read(path) != classes:
+        raise UserError(
+            f"{path}: lists other classes than the annotator writes; name it with --classes, or move it away"
+        )
 
 
 def _strips(clip: ClipFiles, annotators: Sequence[Annotator]) -> Iterator[_Strip]:

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from vid2vid.annotators import Annotator
+import numpy as np
+
+from vid2vid.annotators import Annotator, gives_instances
 from vid2vid.data.processes import leave_with_parent, start_worker, worker_context
 from vid2vid.errors import UserError
 from vid2vid.video import TimedSource, whole_file, write_picture
 
 _DECIMALS = 2
 """Of the coordinates of points: a hundredth of a pixel."""
+
+
+INSTANCES = "instances"
+"""The folder of the maps that tell objects apart: in the part while it is made, then beside the labels."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Job:
 def finished(part: Path, name: str, annotator: Annotator) -> bool:
     """Whether a frame has been drawn; files appear whole or not at all."""
     points = annotator.points_file is None or points_path(part, name).is_file()
-    return points and _picture_path(part, name).is_file()
+    instances = not gives_instances(annotator) or _picture_path(part / INSTANCES, name).is_file()
+    return points and instances and _picture_path(part, name).is_file()
 
 
 def points_path(part: Path, name: str) -> Path:
@@ -81,6 +88,8 @@ def draw(job: Job) -> Iterator[int]:
                 drawn = run.draw(frame.image, frame.time)
                 if drawn.points is not None:
                     _write_points(points_path(target.part, name), drawn.points)
+                if drawn.instances is not None:
+                    _write_instances(_picture_path(target.part / INSTANCES, name), drawn.instances)
                 write_picture(_picture_path(target.part, name), drawn.picture)
                 count += 1
             yield count
@@ -90,6 +99,11 @@ def _write_points(path: Path, points: list[list[float]]) -> None:
     rounded = [[round(value, _DECIMALS) for value in point] for point in points]
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(rounded), encoding="utf-8")
+
+
+def _write_instances(path: Path, ids: np.ndarray) -> None:
+    # Files hold 16 bits. In a clip with more objects ids come again.
+    write_picture(path, np.where(ids > 0, (ids - 1) % 65535 + 1, 0))
 
 
 def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, int, bool]]:

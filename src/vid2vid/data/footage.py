@@ -94,11 +94,12 @@ class Footage:
         )
 
     def without(self, names: Collection[str | None]) -> Footage:
-        """The same without the conditions and the files of points of these names: they are drawn anew."""
+        """The same without the conditions, points and list of classes of these names: they are made anew."""
         return replace(
             self,
             conditions={name: files for name, files in self.conditions.items() if name not in names},
             landmarks=[file for file in self.landmarks if file.name not in names],
+            labels=None if "labels.yaml" in names else self.labels,
         )
 
     def write(self, folder: Path, chosen: np.ndarray, tell: Callable[[int], None]) -> None:

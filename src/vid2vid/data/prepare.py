@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from vid2vid.annotators import Annotator, open_annotators
+from vid2vid.annotators import Annotator, Labeller, open_annotators
+from vid2vid.conditions import LabelSchema
 from vid2vid.data.annotate import annotate as draw_conditions
 from vid2vid.data.footage import Crop, Footage
 from vid2vid.errors import UserError
@@ -33,6 +34,7 @@ def prepare(
     out: Path | str | None = None,
     *,
     annotate: Sequence[str] = (),
+    classes: Path | str | None = None,
     workers: int = 0,
     size: Size | str | None = None,
     fps: Fraction | float | None = None,
@@ -61,6 +63,8 @@ def prepare(
             the conditions that ``annotate`` names.
         annotate: conditions to draw from the frames once these are there ("edges", "sketch", ...), as
             ``vid2vid.data.annotate`` does; they replace those of these names that a source brings along.
+        classes: a ``labels.yaml``: what "labels:NETWORK" writes, mapped by name. None: the classes of
+            Cityscapes.
         workers: processes that draw them; 0: this one.
         size: (width, height) or "512x256", after the crop. One of them may be 0 or -1 to keep the aspect; it
             becomes the nearest even number. None: as the source.
@@ -85,11 +89,14 @@ def prepare(
             ``annotate`` raises.
     """
     settings = _Settings.of(size, fps, start, end, crop, split_cuts, frames, partial)
-    annotators = open_annotators(annotate)  # complains now, not after an hour of frames
+    # Complains now, not after an hour of frames.
+    annotators = open_annotators(annotate, None if classes is None else LabelSchema.read(classes))
     if out is None:
         _refuse_changes(sources, settings, annotators)
         return draw_conditions(sources, annotators, workers=workers, progress=progress)
     anew = {name for one in annotators for name in (one.folder, one.points_file)}
+    if any(isinstance(one, Labeller) for one in annotators):
+        anew |= {"instances", "labels.yaml"}
     out = Path(out)
     clips: list[Path] = []
     for name, source in _name_sources(sources, seed).items():

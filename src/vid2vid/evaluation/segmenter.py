@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vid2vid.annotators.segmentation import SegmentationNetwork as PublicNetwork
+from vid2vid.annotators.segmentation import find_network
 from vid2vid.conditions import LabelSchema
 from vid2vid.data import Augmentation, Dataset, sequences
 from vid2vid.errors import UserError
@@ -98,7 +100,8 @@ def fit_segmenter(
 
 
 def open_classifier(spec: str, device: torch.device) -> PixelClassifier:
-    """A folder that ``Segmenter.save`` wrote, or ``hub:NAME`` for a segmentation model of transformers.
+    """A folder that ``Segmenter.save`` wrote, or ``hub:NAME`` for a segmentation model of transformers (a hub
+    id, or a folder).
 
     Raises:
         UserError: nothing there, another kind of file, or transformers is not installed.
@@ -121,33 +124,16 @@ def open_classifier(spec: str, device: torch.device) -> PixelClassifier:
 
 
 class _HubClassifier:
-    """SegFormer and its like (one score per class and pixel); its classes are those of its own training
-    set."""
+    """SegFormer and its like; its classes are those of its own training set."""
 
     def __init__(self, name: str, device: torch.device) -> None:
-        try:
-            from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
-        except ImportError as error:
-            raise UserError(
-                f"hub:{name}: needs transformers; install it with `pip install transformers`"
-            ) from error
-        try:
-            self._prepare = AutoImageProcessor.from_pretrained(name)
-            self._network = AutoModelForSemanticSegmentation.from_pretrained(name).to(device).eval()
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UserError(f"hub:{name}: cannot be loaded ({reason}); name a folder or a hub id") from error
-        named = self._network.config.id2label
-        self.classes = tuple(str(named[index]) for index in range(len(named)))
+        found = find_network(name, f"hub:{name}")
+        self._network = PublicNetwork(found, device, f"hub:{name}")
+        self.classes = found.classes
         self.name = name
-        self._device = device
 
-    @torch.inference_mode()
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        inputs = self._prepare(images=picture, return_tensors="pt").to(self._device)
-        scores = F.interpolate(self._network(**inputs).logits, picture.shape[:2], mode="bilinear")
-        indices: np.ndarray = scores[0].argmax(0).cpu().numpy()
-        return indices
+        return self._network(picture).classes
 
 
 class InClassesOf:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from vid2vid.annotators import open_annotator
-from vid2vid.conditions import ConditionSchema
+import numpy as np
+
+from vid2vid.annotators import Drawn, Labeller, open_annotator
+from vid2vid.conditions import ConditionSchema, ObjectTracker
 from vid2vid.data.dataset import parse_part
 from vid2vid.data.footage import frames_in
 from vid2vid.errors import UserError
-from vid2vid.inference.source import Described
+from vid2vid.inference.source import Described, relabelling
 from vid2vid.types import Size
 from vid2vid.video import PictureFolder, open_frames, resize_picture
 
@@ -27,6 +29,8 @@ class AnnotatedSource:
         schema: what the model wants.
         size: (width, height) to draw at; None: that of the frames.
         frames: a part, such as ``55:71``. What is drawn is the same as in a rendering of all frames.
+        relabel: semantic edits of label maps, as in ``ConditionSource``.
+        device: what a network that draws runs on.
 
     Attributes:
         size: (width, height) of what it gives.
@@ -43,15 +47,22 @@ class AnnotatedSource:
         schema: ConditionSchema,
         size: Size | None = None,
         frames: str | None = None,
+        relabel: Sequence[str] = (),
+        device: str = "auto",
     ) -> None:
         self.schema = schema
-        self._annotator = open_annotator(spec)
+        self._annotator = open_annotator(spec, schema.labels, device)
         made = self._annotator.folder
-        if schema.name != made or schema.kind != "image" or schema.channels != 3:
+        labels = isinstance(self._annotator, Labeller)
+        fits = schema.kind == "labels" if labels else schema.kind == "image" and schema.channels == 3
+        if schema.name != made or not fits:
             raise UserError(
                 f"--annotate {spec}: draws {made!r}, but the model renders {schema.name!r}; "
                 "choose the annotator that its training set was made with"
             )
+        if relabel and not labels:
+            raise UserError(f"--relabel {relabel[0]}: what {spec} draws has no classes; drop one of them")
+        self._relabelled = relabelling(schema, relabel) if labels else None
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; give a video, a folder of pictures or a clip")
         self.path = frames_in(path)
@@ -79,6 +90,7 @@ class AnnotatedSource:
         memory = self._annotator.memory
         begin = 0 if memory is None else max(0, self.picks.start - memory)
         files = self._source.files if isinstance(self._source, PictureFolder) else None
+        tracker = ObjectTracker()
         run = self._annotator.begin()
         try:
             for t, frame in enumerate(self._source.frames(begin, self.picks.stop), begin):
@@ -86,7 +98,25 @@ class AnnotatedSource:
                 if t < self.picks.start:
                     run.see(picture, frame.time)
                     continue
-                image = run.draw(picture, frame.time).picture
-                yield Described(files[t].stem if files else None, None if files else frame.time, image=image)
+                drawn = run.draw(picture, frame.time)
+                name, time = (files[t].stem, None) if files else (None, frame.time)
+                if self._relabelled is None:
+                    yield Described(name, time, image=drawn.picture)
+                else:
+                    yield Described(name, time, *self._indices(drawn, self._relabelled, tracker))
         finally:
             run.close()
+
+    def _indices(
+        self, drawn: Drawn, relabelled: np.ndarray, tracker: ObjectTracker
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Class indices and, if the model wants them, instances: those drawn, else tracked components."""
+        classes = self.schema.labels
+        assert classes is not None
+        indices = relabelled[classes.indices(drawn.picture)].astype(np.int64)
+        if not self.schema.instances:
+            return indices, None
+        found = drawn.instances
+        if found is None:
+            found = tracker.components(indices, classes.foreground)
+        return indices, found.astype(np.int64)

@@ -85,7 +85,7 @@ class ConditionSource:
         relabel: Sequence[str] = (),
     ) -> None:
         self.schema = schema
-        self._relabelled = _relabelling(schema, relabel)
+        self._relabelled = relabelling(schema, relabel)
         self._drawn = open_drawn(path, schema)
         self.path = _find(path, schema) if self._drawn is None else self._drawn.path
         if self._drawn is None and schema.kind == "image" and schema.channels != 3:
@@ -186,7 +186,7 @@ class ConditionSource:
             yield from track_components((labels.ids(item) for item in maps), labels)
 
 
-def _relabelling(schema: ConditionSchema, words: Sequence[str]) -> np.ndarray:
+def relabelling(schema: ConditionSchema, words: Sequence[str]) -> np.ndarray:
     """The class index, 16 bits, that stands for each one."""
     if words and schema.labels is None:
         raise UserError(f"--relabel {words[0]}: the model renders {schema.name}, which has no classes")

@@ -76,7 +76,7 @@ def synthesize(
     renderer = (model if isinstance(model, Model) else load_model(model, where)).to(where)
     renderer.renderer.eval()
     wanted = None if native else _checked(size or renderer.size)
-    source = _open(Path(conditions), annotate, renderer, wanted, frames, relabel)
+    source = _open(Path(conditions), annotate, renderer, wanted, frames, relabel, device)
     if isinstance(source, AnnotatedSource):
         audio_from = audio_from or source.sound
     renderer, given = choose_first_frames(renderer, first_frames, source, where)
@@ -102,17 +102,16 @@ def _open(
     size: Size | None,
     frames: str | None,
     relabel: Sequence[str],
+    device: str,
 ) -> ConditionSource | AnnotatedSource:
     if annotate is None:
         return ConditionSource(path, model.schema, size, frames, relabel)
-    if relabel:
-        raise UserError(f"--relabel {relabel[0]}: what --annotate draws has no classes; drop one of them")
     if model.architecture.given_flow:
         raise UserError(
             f"--annotate {annotate}: this model is handed the flow of real frames; make a clip of the driver "
             "with vid2vid prepare --annotate, and render that"
         )
-    return AnnotatedSource(path, annotate, model.schema, size, frames)
+    return AnnotatedSource(path, annotate, model.schema, size, frames, relabel, device)
 
 
 def _encoded(
