@@ -9,7 +9,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure() -> None:
-    """A job in the background of a shell ignores Ctrl-C, and so would all that the tests start and interrupt."""
+    """A job in the background of a shell ignores Ctrl-C, and so would all that tests start and interrupt."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
