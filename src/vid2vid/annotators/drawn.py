@@ -16,6 +16,7 @@ from vid2vid.annotators.dlib_faces import read_landmark_clip, read_landmarks
 from vid2vid.annotators.draw_face import CHANNELS, draw_face, sketch_face
 from vid2vid.annotators.draw_pose import draw_openpose, draw_pose
 from vid2vid.annotators.keypoints import Keypoints, follow_person
+from vid2vid.annotators.mediapipe_points import MESH, POSE, body_25
 from vid2vid.annotators.openpose import read_openpose
 from vid2vid.errors import UserError
 from vid2vid.types import Size, to_tensor
@@ -24,22 +25,38 @@ from vid2vid.video import PICTURE_SUFFIXES, natural_key
 
 @dataclass(frozen=True)
 class Kind:
-    """Files of one tool: the folders they are looked for in, their suffixes, what to call them."""
+    """Where points (or pictures) are looked for: the first place that is there counts.
 
-    folders: tuple[str, ...]
+    places: folders with a file for each frame, and files of `WHOLE`. suffixes: of the files in the folders.
+    about: what to call them.
+    """
+
+    places: tuple[str, ...]
     suffixes: frozenset[str]
     about: str
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(place for place in self.places if place not in WHOLE)
 
-LANDMARKS = Kind(
-    ("landmarks", "landmarks-dlib68"), frozenset({".txt", ".json"}), "the 68 points of a face per frame"
+
+WHOLE: Mapping[str, tuple[int, bool]] = {
+    "face68.json": (68, False),
+    "face478.json": (MESH, False),
+    "pose33.json": (POSE, True),
+}
+"""A clip's points in one file, instead of a folder of them: how many in a frame, and whether each says how
+sure it is."""
+
+_FACES = ("face68.json", "landmarks", "landmarks-dlib68")
+LANDMARKS = Kind(_FACES, frozenset({".txt", ".json"}), "the 68 points of a face per frame")
+OUTLINED = Kind((*_FACES, "face478.json"), LANDMARKS.suffixes, LANDMARKS.about)
+OPENPOSE = Kind(
+    ("openpose", "poses-openpose", "pose33.json"), frozenset({".json"}), "OpenPose's JSON per frame"
 )
-OPENPOSE = Kind(("openpose", "poses-openpose"), frozenset({".json"}), "OpenPose's JSON per frame")
 DENSEPOSE = Kind(
     ("densepose", "pose_maps-densepose"), frozenset({*PICTURE_SUFFIXES, ".npy"}), "DensePose per frame"
 )
-FACE_FILE = "face68.json"
-"""A clip's face landmarks in one file, instead of a folder of them."""
 
 LANDMARK_FOLDERS = frozenset({*LANDMARKS.folders, *OPENPOSE.folders})
 """They hold no pictures."""
@@ -57,7 +74,7 @@ class DrawnCondition:
 
 DRAWN: Mapping[str, DrawnCondition] = {
     "face": DrawnCondition(CHANNELS, (LANDMARKS,), signed=False),
-    "face_sketch": DrawnCondition(3, (LANDMARKS,)),
+    "face_sketch": DrawnCondition(3, (OUTLINED,)),
     "pose": DrawnCondition(3, (OPENPOSE,)),
     "openpose": DrawnCondition(3, (OPENPOSE,)),
     "dance": DrawnCondition(6, (OPENPOSE, DENSEPOSE)),
@@ -102,32 +119,31 @@ class LandmarkClip:
         self.home = home
         self.native = native
         self.channels = DRAWN[name].channels
-        kinds = DRAWN[name].kinds
-        self._whole = home / FACE_FILE if kinds[0] is LANDMARKS and (home / FACE_FILE).is_file() else None
+        first, *others = DRAWN[name].kinds
         self._points: list[np.ndarray | None] = []
-        if self._whole is not None:
-            self._points, size = read_landmark_clip(self._whole)
-            across = np.array(native) / np.array(size or native)
+        self._files: list[Path] = []
+        whole = whole_file_of(home, first)
+        if whole is not None:
+            self._points, size = read_whole(whole)
+            across = np.ones(2 + WHOLE[whole.name][1])
+            across[:2] = np.array(native) / np.array(size or native)
             self._points = [None if points is None else points * across for points in self._points]
             count = total if stems is None else len(stems)
             if count is not None and count != len(self._points):
-                raise UserError(
-                    f"{self._whole}: {len(self._points)} frames, the clip has {count}; write it anew"
-                )
-            self._files: list[list[Path]] = []
+                raise UserError(f"{whole}: {len(self._points)} frames, the clip has {count}; write it anew")
+            names = stems
         else:
-            first = landmark_files(home, kinds[0])
-            chosen = _matched(first, stems, total)
-            names = [plain_stem(path) for path in chosen]
-            self._files = [chosen, *(_matched(landmark_files(home, kind), names, None) for kind in kinds[1:])]
+            self._files = match_files(landmark_files(home, first), stems, total)
+            names = [plain_stem(path) for path in self._files]
+        self._others = [match_files(landmark_files(home, kind), names, len(self)) for kind in others]
 
     def __len__(self) -> int:
-        return len(self._files[0]) if self._files else len(self._points)
+        return len(self._files) or len(self._points)
 
     @property
     def stems(self) -> list[str] | None:
         """The names of the frames' landmarks; None where one file holds them all."""
-        return [plain_stem(path) for path in self._files[0]] if self._files else None
+        return [plain_stem(path) for path in self._files] if self._files else None
 
     def draw(self, t: int, size: Size, frame: Callable[[], np.ndarray] | None = None) -> np.ndarray:
         """The condition of frame t, (H, W, channels) uint8 at ``size``.
@@ -155,22 +171,30 @@ class LandmarkClip:
                 nothing[..., 0] = 0
                 return nothing
             return _resized(draw_face(points, self.native, None if frame is None else frame()), size)
-        drawing = _resized(draw_openpose(read_openpose(self._files[0][t]), self.native), size)
+        drawing = _resized(draw_openpose(self._everybody(t), self.native), size)
         if self.name == "openpose":
             return drawing
-        picture = read_densepose(self._files[1][t])
+        where = self._others[0][t]
+        picture = read_densepose(where)
         if picture.shape[1::-1] != self.native:
             shown, mine = ("x".join(map(str, item)) for item in (picture.shape[1::-1], self.native))
-            raise UserError(
-                f"{self._files[1][t]}: {shown}, but the clip is {mine}; bring the clip to one size"
-            )
+            raise UserError(f"{where}: {shown}, but the clip is {mine}; bring the clip to one size")
         return np.concatenate([_resized(picture, size), drawing], axis=-1)
 
     def _face(self, t: int) -> np.ndarray | None:
-        return read_landmarks(self._files[0][t]) if self._files else self._points[t]
+        return read_landmarks(self._files[t]) if self._files else self._points[t]
 
     def _person(self, t: int) -> Keypoints | None:
-        return self._people[self._files[0][t]]
+        if self._files:
+            return self._people[self._files[t]]
+        points = self._points[t]
+        return None if points is None else body_25(points)
+
+    def _everybody(self, t: int) -> list[Keypoints]:
+        if self._files:
+            return read_openpose(self._files[t])
+        person = self._person(t)
+        return [] if person is None else [person]
 
     @cached_property
     def _people(self) -> dict[Path, Keypoints | None]:
@@ -181,10 +205,23 @@ class LandmarkClip:
 
 def has_landmarks(home: Path, name: str) -> bool:
     """Whether something lies in a clip's folder that ``name`` is drawn from."""
-    first = DRAWN[name].kinds[0]
-    return any((home / folder).is_dir() for folder in first.folders) or (
-        first is LANDMARKS and (home / FACE_FILE).is_file()
-    )
+    return _place(home, DRAWN[name].kinds[0]) is not None
+
+
+def whole_file_of(home: Path, kind: Kind) -> Path | None:
+    """The one file of a clip's points of a kind; None where a folder holds them, or nothing does."""
+    place = _place(home, kind)
+    return place if place is not None and place.name in WHOLE else None
+
+
+def read_whole(path: Path) -> tuple[list[np.ndarray | None], Size | None]:
+    """A file of `WHOLE`: see `read_landmark_clip`."""
+    return read_landmark_clip(path, *WHOLE[path.name])
+
+
+def _place(home: Path, kind: Kind) -> Path | None:
+    places = (home / place for place in kind.places)
+    return next((p for p in places if (p.is_file() if p.name in WHOLE else p.is_dir())), None)
 
 
 def landmark_files(home: Path, kind: Kind) -> list[Path]:
@@ -209,8 +246,12 @@ def plain_stem(path: Path) -> str:
     return path.stem.removesuffix("_keypoints")
 
 
-def _matched(files: list[Path], stems: Sequence[str] | None, total: int | None) -> list[Path]:
-    """A file for each frame: by name where any name is shared, else in order."""
+def match_files(files: list[Path], stems: Sequence[str] | None, total: int | None) -> list[Path]:
+    """A file for each frame: by name where any name is shared, else in order.
+
+    Raises:
+        UserError: a frame has none.
+    """
     named = {plain_stem(path): path for path in files}
     if stems is not None and not named.keys().isdisjoint(stems):
         if missing := [stem for stem in stems if stem not in named]:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vid2vid.annotators.dlib_faces import read_landmark_clip
 from vid2vid.annotators.drawn import (
     DENSEPOSE,
     DRAWN,
-    FACE_FILE,
     LANDMARK_FOLDERS,
     LandmarkClip,
     has_landmarks,
     landmark_files,
+    read_whole,
+    whole_file_of,
 )
 from vid2vid.conditions import ConditionSchema
 from vid2vid.data.layout import VIDEOS
@@ -108,7 +108,8 @@ def _native_size(home: Path, name: str) -> Size:
         first = landmark_files(home, DENSEPOSE)[0]
         if first.suffix.lower() in PICTURE_SUFFIXES:
             return picture_size(first)
-    if (home / FACE_FILE).is_file() and (size := read_landmark_clip(home / FACE_FILE)[1]) is not None:
+    whole = whole_file_of(home, DRAWN[name].kinds[0])
+    if whole is not None and (size := read_whole(whole)[1]) is not None:
         return size
     raise UserError(
         f"{home}: nothing tells the size that the landmarks belong to; put the frames into frames/"
