@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,12 @@ from vid2vid.annotators.draw_pose import draw_openpose, draw_pose
 from vid2vid.annotators.keypoints import Keypoints, follow_person
 from vid2vid.annotators.mediapipe_points import MESH, POSE, body_25
 from vid2vid.annotators.openpose import read_openpose
+from vid2vid.annotators.retarget import (
+    body_statistics,
+    face_statistics,
+    retarget_body,
+    retarget_face,
+)
 from vid2vid.errors import UserError
 from vid2vid.types import Size, to_tensor
 from vid2vid.video import PICTURE_SUFFIXES, natural_key
@@ -119,6 +126,7 @@ class LandmarkClip:
         self.home = home
         self.native = native
         self.channels = DRAWN[name].channels
+        self._as_subject: Callable[[Any], Any] | None = None
         first, *others = DRAWN[name].kinds
         self._points: list[np.ndarray | None] = []
         self._files: list[Path] = []
@@ -145,6 +153,41 @@ class LandmarkClip:
         """The names of the frames' landmarks; None where one file holds them all."""
         return [plain_stem(path) for path in self._files] if self._files else None
 
+    def retarget(self, subject: LandmarkClip) -> None:
+        """Draw from now on what this clip does as the subject: see `annotators.retarget`. ``native`` becomes
+        the subject's. The published face drawing then goes without the edges of the background.
+
+        Raises:
+            UserError: nothing is found in one of the clips, or their faces have other points.
+        """
+        if len(DRAWN[self.name].kinds) > 1:
+            raise UserError(f"--retarget {subject.home}: DensePose cannot be moved; only points can")
+        measured = []
+        for clip in (self, subject):
+            frames = [clip.points(t) for t in range(len(clip))]
+            if not (found := [points for points in frames if points is not None]):
+                raise UserError(f"{clip.home}: nobody is found in any frame; --retarget needs somebody")
+            measured.append(found)
+        driver, aim = measured
+        if isinstance(driver[0], Keypoints):
+            bodies = [body_statistics(found) for found in measured]
+            self._as_subject = partial(retarget_body, driver=bodies[0], subject=bodies[1])
+        elif len(driver[0]) == len(aim[0]):
+            faces = [face_statistics(found) for found in measured]
+            self._as_subject = partial(retarget_face, driver=faces[0], subject=faces[1])
+        else:
+            raise UserError(
+                f"--retarget {subject.home}: faces of {len(aim[0])} points, the driver's have "
+                f"{len(driver[0])}; use one tool for both"
+            )
+        self.native = subject.native
+
+    def points(self, t: int) -> Any:
+        """What frame t is drawn from: `Keypoints`, or (N, 2) of a face, in pixels of ``native``; None where
+        nobody was found. Of several people the one that is followed."""
+        found = self._face(t) if DRAWN[self.name].kinds[0].places[0] in _FACES else self._person(t)
+        return found if found is None or self._as_subject is None else self._as_subject(found)
+
     def draw(self, t: int, size: Size, frame: Callable[[], np.ndarray] | None = None) -> np.ndarray:
         """The condition of frame t, (H, W, channels) uint8 at ``size``.
 
@@ -157,20 +200,21 @@ class LandmarkClip:
         """
         across, down = size[0] / self.native[0], size[1] / self.native[1]
         if self.name == "pose":
-            person = self._person(t)
+            person = self.points(t)
             return draw_pose(None if person is None else person.scaled(across, down), size)
         if self.name == "face_sketch":
-            points = self._face(t)
+            points = self.points(t)
             if points is None:
                 return np.zeros((size[1], size[0], 3), np.uint8)
             return sketch_face(points * (across, down), size)
         if self.name == "face":
-            points = self._face(t)
+            points = self.points(t)
             if points is None:
                 nothing = np.full((size[1], size[0], self.channels), 255, np.uint8)  # all lines are far
                 nothing[..., 0] = 0
                 return nothing
-            return _resized(draw_face(points, self.native, None if frame is None else frame()), size)
+            behind = None if frame is None or self._as_subject is not None else frame()
+            return _resized(draw_face(points, self.native, behind), size)
         drawing = _resized(draw_openpose(self._everybody(t), self.native), size)
         if self.name == "openpose":
             return drawing
@@ -191,9 +235,9 @@ class LandmarkClip:
         return None if points is None else body_25(points)
 
     def _everybody(self, t: int) -> list[Keypoints]:
-        if self._files:
+        if self._files and self._as_subject is None:
             return read_openpose(self._files[t])
-        person = self._person(t)
+        person = self.points(t)
         return [] if person is None else [person]
 
     @cached_property
