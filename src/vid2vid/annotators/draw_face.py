@@ -164,8 +164,9 @@ def sketch_face(points: np.ndarray, size: Size) -> np.ndarray:
         return np.zeros((height, width, 3), np.uint8)
     thickness = round(min(max(_FINER * extent / 75, _FINER), WIDEST))
     for indices, closed, colour in OUTLINES[len(points)]:
-        curve = smooth_curve(points[list(indices)], closed) * _FINER
-        cv2.polylines(drawing, [whole_pixels(curve)], closed, colour, thickness, cv2.LINE_AA)
+        if np.ptp(points[list(indices)], axis=0).any():  # else it is left out
+            curve = smooth_curve(points[list(indices)], closed) * _FINER
+            cv2.polylines(drawing, [whole_pixels(curve)], closed, colour, thickness, cv2.LINE_AA)
     return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

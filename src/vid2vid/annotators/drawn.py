@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vid2vid.annotators.densepose import read_densepose
+from vid2vid.annotators.disturb import Disturbance
 from vid2vid.annotators.dlib_faces import read_landmark_clip, read_landmarks
 from vid2vid.annotators.draw_face import CHANNELS, draw_face, sketch_face
 from vid2vid.annotators.draw_pose import draw_openpose, draw_pose
@@ -182,40 +183,51 @@ class LandmarkClip:
             )
         self.native = subject.native
 
-    def points(self, t: int) -> Any:
+    def points(self, t: int, disturb: Disturbance | None = None) -> Any:
         """What frame t is drawn from: `Keypoints`, or (N, 2) of a face, in pixels of ``native``; None where
         nobody was found. Of several people the one that is followed."""
         found = self._face(t) if DRAWN[self.name].kinds[0].places[0] in _FACES else self._person(t)
-        return found if found is None or self._as_subject is None else self._as_subject(found)
+        if found is not None and self._as_subject is not None:
+            found = self._as_subject(found)
+        if found is None or disturb is None:
+            return found
+        return disturb.person(found, t) if isinstance(found, Keypoints) else disturb.face(found, t)
 
-    def draw(self, t: int, size: Size, frame: Callable[[], np.ndarray] | None = None) -> np.ndarray:
+    def draw(
+        self,
+        t: int,
+        size: Size,
+        frame: Callable[[], np.ndarray] | None = None,
+        disturb: Disturbance | None = None,
+    ) -> np.ndarray:
         """The condition of frame t, (H, W, channels) uint8 at ``size``.
 
         Args:
             frame: gives the frame itself, at its own size: the published face drawing has the edges of its
                 background.
+            disturb: changes the points before.
 
         Raises:
             UserError: a file is damaged; a DensePose picture of another size than the frames.
         """
         across, down = size[0] / self.native[0], size[1] / self.native[1]
         if self.name == "pose":
-            person = self.points(t)
+            person = self.points(t, disturb)
             return draw_pose(None if person is None else person.scaled(across, down), size)
         if self.name == "face_sketch":
-            points = self.points(t)
+            points = self.points(t, disturb)
             if points is None:
                 return np.zeros((size[1], size[0], 3), np.uint8)
             return sketch_face(points * (across, down), size)
         if self.name == "face":
-            points = self.points(t)
+            points = self.points(t, disturb)
             if points is None:
                 nothing = np.full((size[1], size[0], self.channels), 255, np.uint8)  # all lines are far
                 nothing[..., 0] = 0
                 return nothing
             behind = None if frame is None or self._as_subject is not None else frame()
             return _resized(draw_face(points, self.native, behind), size)
-        drawing = _resized(draw_openpose(self._everybody(t), self.native), size)
+        drawing = _resized(draw_openpose(self._everybody(t, disturb), self.native), size)
         if self.name == "openpose":
             return drawing
         where = self._others[0][t]
@@ -234,10 +246,11 @@ class LandmarkClip:
         points = self._points[t]
         return None if points is None else body_25(points)
 
-    def _everybody(self, t: int) -> list[Keypoints]:
+    def _everybody(self, t: int, disturb: Disturbance | None) -> list[Keypoints]:
         if self._files and self._as_subject is None:
-            return read_openpose(self._files[t])
-        person = self.points(t)
+            people = read_openpose(self._files[t])
+            return people if disturb is None else [disturb.person(person, t) for person in people]
+        person = self.points(t, disturb)
         return [] if person is None else [person]
 
     @cached_property
