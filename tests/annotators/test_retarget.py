@@ -14,7 +14,6 @@ from drawn_people import face, person
 from vid2vid.annotators import Keypoints, write_landmarks, write_openpose
 from vid2vid.annotators.drawn import LandmarkClip
 from vid2vid.annotators.retarget import (
-    BodyStatistics,
     body_scale,
     body_statistics,
     face_statistics,
@@ -51,10 +50,6 @@ def long_legs(one: Keypoints) -> Keypoints:
     for knee, foot in ((10, [11, 22, 23, 24]), (13, [14, 19, 20, 21])):
         body[foot, :2] += body[foot[0], :2] - body[knee, :2]
     return with_body(one, body)
-
-
-def statistics(people: list[Keypoints]) -> BodyStatistics:
-    return body_statistics(people)
 
 
 DRIVER = [swinging(t) for t in range(12)]
