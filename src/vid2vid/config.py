@@ -51,6 +51,10 @@ class DataConfig:
     """Range of random brightness and contrast changes of the frames."""
     recolour: float = 0.0
     """Range of random colour changes, class by class, in half of the sequences: looks to tell apart."""
+    drop: float = 0.0
+    """Probability of a limb, a hand or a part of the face to be left out of a drawing of landmarks."""
+    wobble: float = 0.0
+    """How far landmarks waver before they are drawn, as a share of the size of the person or face."""
     workers: int = 1
     """Processes that read ahead; 0 reads in the training process."""
 
@@ -324,6 +328,7 @@ def _plain(value: Any) -> Any:
 def model_faults(model: ModelConfig) -> Iterator[str]:
     """What makes no sense, or is beyond all bounds, in an architecture."""
     finest = 2 ** max(model.scales - 1, 0)
+    warps = model.use_flow and model.history > 0
     demands = [
         (0 <= model.history <= 16, "history: past frames, 0 to 16"),
         (1 <= model.scales <= 6, "scales: 1 to 6"),
@@ -340,10 +345,7 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
             1 <= model.style_width <= 256 and 1 <= model.style_downs <= 8,
             "style_width: 1 to 256; style_downs: 1 to 8",
         ),
-        (
-            not model.given_flow or (model.use_flow and model.history > 0),
-            "given_flow: warps the last frame; it needs use_flow and a history",
-        ),
+        (warps or not model.given_flow, "given_flow: warps the last frame; it needs use_flow and a history"),
         (model.network == "video" or model.history == 0, "history: an image network has none; set it to 0"),
         (model.network == "video" or model.scales <= 2, "scales: an image network has 1 or 2"),
     ]
@@ -358,6 +360,7 @@ def _faults(recipe: Recipe) -> Iterator[str]:
     demands = [
         (16 <= min(data.size) <= max(data.size) <= 16384, "data.size: 16 to 16384 pixels a side"),
         (0 <= data.recolour < 1, "data.recolour: a range, from 0 to below 1"),
+        (0 <= data.drop < 1 and 0 <= data.wobble < 1, "data.drop and data.wobble: 0 to below 1"),
         (data.sequence > 0 and data.batch > 0, "data.sequence and data.batch must be positive"),
         (0 <= data.flip <= 1, "data.flip: a probability, 0 to 1"),
         (0 <= data.jitter <= 1, "data.jitter: a range, 0 to 1"),
@@ -374,10 +377,7 @@ def _faults(recipe: Recipe) -> Iterator[str]:
         (judges.width >= 1 and 1 <= judges.layers <= 8, "discriminator: width from 1, layers 1 to 8"),
         (0 <= judges.temporal_scales <= 4, "discriminator.temporal_scales: 0 to 4"),
         (2 <= judges.frames <= 16, "discriminator.frames: 2 to 16"),
-        (
-            judges.face == "none" or data.condition != "labels",
-            "discriminator.face: looks for heads in DensePose pictures, label maps have none",
-        ),
+        (judges.face == "none" or data.condition != "labels", "discriminator.face: label maps show no heads"),
         (min(weights.values()) >= 0, "loss: weights must not be negative"),
         (any(weights[name] for name in pictures), f"loss: one of {', '.join(pictures)} must count"),
         (train.steps > 0, "train.steps must be positive"),
@@ -390,10 +390,8 @@ def _faults(recipe: Recipe) -> Iterator[str]:
         (0 <= train.ema < 1, "train.ema: a decay of at least 0 and below 1"),
         (0 <= train.seed < 2**32, "train.seed: 0 to 4294967295"),
         (train.keep > 0, "train.keep must be positive"),
-        (
-            train.checkpoint_every > 0 and train.sample_every > 0,
-            "train.checkpoint_every and train.sample_every must be positive",
-        ),
+        (train.checkpoint_every > 0, "train.checkpoint_every must be positive"),
+        (train.sample_every > 0, "train.sample_every must be positive"),
         (train.lr > 0 and train.discriminator_lr > 0, "train.lr and discriminator_lr must be positive"),
     ]
     yield from model_faults(recipe.model)

@@ -1,4 +1,4 @@
-"""The 68 landmarks of a face, in dlib's order: text or JSON, a file a frame or one for a clip."""
+"""The 68 landmarks of a face, in dlib's order: text or JSON, a file a frame. And files of a clip's points."""
 
 from __future__ import annotations
 
@@ -53,30 +53,42 @@ def _number(word: str) -> float:
     return float(word)
 
 
-def _points(path: Path, what: str, rows: object) -> np.ndarray:
-    if not isinstance(rows, list) or len(rows) != POINTS:
+def _points(path: Path, what: str, rows: object, count: int = POINTS, sure: bool = False) -> np.ndarray:
+    """(count, 2), or (count, 3) with how ``sure`` each is."""
+    if not isinstance(rows, list) or len(rows) != count:
         found = f"{len(rows)} points" if isinstance(rows, list) else type(rows).__name__
-        raise UserError(f"{path}: {what} holds {found}, not the {POINTS} of dlib's faces; write them anew")
+        kind = " of dlib's faces" if count == POINTS else ""
+        raise UserError(f"{path}: {what} holds {found}, not the {count}{kind}; write them anew")
+    form, words = ("[x, y, visibility]", "all three") if sure else ("[x, y]", "x and y")
     flat: list[object] = []
     for number, row in enumerate(rows):
-        if not isinstance(row, list) or not 2 <= len(row) <= 3:
-            raise UserError(f"{path}: point {number} of {what} is not [x, y]; write x and y of each point")
-        flat += row[:2]
-    return finite_points(path, what, flat).reshape(POINTS, 2)
+        if not isinstance(row, list) or not 2 + sure <= len(row) <= 3:
+            raise UserError(f"{path}: point {number} of {what} is not {form}; write {words} of each point")
+        flat += row[: 2 + sure]
+    points = finite_points(path, what, flat).reshape(count, 2 + sure)
+    if sure and not ((points[:, 2] >= 0) & (points[:, 2] <= 1)).all():
+        raise UserError(f"{path}: {what} holds a visibility beyond 0 to 1; write it anew")
+    return points
 
 
-def read_landmark_clip(path: Path | str) -> tuple[list[np.ndarray | None], Size | None]:
+def read_landmark_clip(
+    path: Path | str, count: int = POINTS, sure: bool = False
+) -> tuple[list[np.ndarray | None], Size | None]:
     """All frames of a clip from a JSON file: ``{"width": W, "height": H, "frames": [[[x, y], ...], ...]}``.
 
+    Args:
+        count: points in a frame.
+        sure: each is [x, y, visibility], the last from 0 to 1.
+
     Returns:
-        The landmarks of each frame, (68, 2), None where the frame's entry is empty; and the size of the
+        The points of each frame, (count, 2 or 3), None where the frame's entry is empty; and the size of the
         pictures that the pixels are meant for, where the file says it.
 
     Raises:
         UserError: absent, unreadable, too large, or not of that form.
     """
     path = Path(path)
-    data = read_json(path, MAX_CLIP_BYTES, "face landmarks")
+    data = read_json(path, MAX_CLIP_BYTES, "landmarks")
     frames = data.get("frames") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(frames, list) or len(frames) > MAX_FRAMES:
         raise UserError(f"{path}: no list of 'frames'; write the points of each frame into one")
@@ -87,7 +99,10 @@ def read_landmark_clip(path: Path | str) -> tuple[list[np.ndarray | None], Size 
         if not width or not height:
             raise UserError(f"{path}: width and height are {str(sides)[:40]}; give whole numbers of pixels")
         size = width, height
-    return [_points(path, f"frame {t}", rows) if rows else None for t, rows in enumerate(frames)], size
+    points = [
+        _points(path, f"frame {t}", rows, count, sure) if rows else None for t, rows in enumerate(frames)
+    ]
+    return points, size
 
 
 def write_landmarks(path: Path | str, points: np.ndarray) -> None:

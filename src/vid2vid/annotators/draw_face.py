@@ -6,6 +6,16 @@ import numpy as np
 
 from vid2vid.annotators.canny import canny_edges
 from vid2vid.annotators.curves import curve_pieces, paint, sample_curve
+from vid2vid.annotators.mediapipe_points import (
+    MESH,
+    MESH_BRIDGE,
+    MESH_BROWS,
+    MESH_EYES,
+    MESH_IRISES,
+    MESH_LIPS,
+    MESH_NOSTRILS,
+    MESH_OVAL,
+)
 from vid2vid.types import Size
 
 CHANNELS = 15
@@ -104,13 +114,30 @@ def face_crop(points: np.ndarray, size: Size) -> tuple[int, int, int, int]:
     return min(max(x, 0), size[0] - width), min(max(y, 0), size[1] - height), width, height
 
 
-_SKETCH: tuple[tuple[list[int], bool, tuple[int, int, int]], ...] = (
-    ([*range(17)], False, (255, 255, 255)),
-    *(([*range(17, 22)], False, (255, 180, 60)), ([*range(22, 27)], False, (255, 180, 60))),
-    *(([*range(27, 31)], False, (90, 220, 90)), ([*range(31, 36)], False, (90, 220, 90))),
-    *(([*range(36, 42)], True, (80, 170, 255)), ([*range(42, 48)], True, (80, 170, 255))),
-    *(([*range(48, 60)], True, (255, 70, 110)), ([*range(60, 68)], True, (200, 60, 200))),
-)
+Outline = tuple[tuple[int, ...], bool, tuple[int, int, int]]
+"""Points by number, whether the last joins the first, colour."""
+
+_WHITE, _ORANGE, _GREEN, _BLUE = (255, 255, 255), (255, 180, 60), (90, 220, 90), (80, 170, 255)
+_RED, _PURPLE, _YELLOW = (255, 70, 110), (200, 60, 200), (255, 255, 120)
+OUTLINES: dict[int, tuple[Outline, ...]] = {
+    68: (
+        (tuple(range(17)), False, _WHITE),
+        *((tuple(range(17, 22)), False, _ORANGE), (tuple(range(22, 27)), False, _ORANGE)),
+        *((tuple(range(27, 31)), False, _GREEN), (tuple(range(31, 36)), False, _GREEN)),
+        *((tuple(range(36, 42)), True, _BLUE), (tuple(range(42, 48)), True, _BLUE)),
+        *((tuple(range(48, 60)), True, _RED), (tuple(range(60, 68)), True, _PURPLE)),
+    ),
+    MESH: (
+        (MESH_OVAL, True, _WHITE),
+        *((brow, True, _ORANGE) for brow in MESH_BROWS),
+        *((MESH_BRIDGE, False, _GREEN), (MESH_NOSTRILS, False, _GREEN)),
+        *((eye, True, _BLUE) for eye in MESH_EYES),
+        *((iris, True, _YELLOW) for iris in MESH_IRISES),
+        *((MESH_LIPS[0], True, _RED), (MESH_LIPS[1], True, _PURPLE)),
+    ),
+}
+"""The parts of a face by how many points it has: dlib's, MediaPipe's."""
+
 WIDEST = 1024
 """Pixels: OpenCV draws no line that is much wider."""
 
@@ -122,7 +149,7 @@ def sketch_face(points: np.ndarray, size: Size) -> np.ndarray:
     """A plain sketch of our own: smooth lines in a colour a part, as wide as the face is large.
 
     Args:
-        points: (68, 2), x and y, pixels; may lie between pixels.
+        points: (68, 2) or (478, 2), x and y, pixels; may lie between pixels.
         size: (width, height).
 
     Returns:
@@ -136,9 +163,10 @@ def sketch_face(points: np.ndarray, size: Size) -> np.ndarray:
     if extent < 1:
         return np.zeros((height, width, 3), np.uint8)
     thickness = round(min(max(_FINER * extent / 75, _FINER), WIDEST))
-    for indices, closed, colour in _SKETCH:
-        curve = smooth_curve(points[indices], closed) * _FINER
-        cv2.polylines(drawing, [whole_pixels(curve)], closed, colour, thickness, cv2.LINE_AA)
+    for indices, closed, colour in OUTLINES[len(points)]:
+        if np.ptp(points[list(indices)], axis=0).any():  # else it is left out
+            curve = smooth_curve(points[list(indices)], closed) * _FINER
+            cv2.polylines(drawing, [whole_pixels(curve)], closed, colour, thickness, cv2.LINE_AA)
     return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

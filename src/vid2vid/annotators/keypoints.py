@@ -53,6 +53,11 @@ class Keypoints:
         """For a picture ``across`` times as wide and ``down`` times as high."""
         return Keypoints.from_points(self.points * np.array([across, down, 1], np.float32))
 
+    def moved(self, right: float, down: float) -> Keypoints:
+        """The same by so many pixels to the right and down; what was not found stays where it is."""
+        points = self.points
+        return Keypoints.from_points(points + (points[:, 2:] > 0) * np.array([right, down, 0], np.float32))
+
     @property
     def box(self) -> tuple[float, float, float, float] | None:
         """(left, top, right, bottom) of the points that count; None where there are none."""

@@ -14,6 +14,7 @@ def synthesize(
     first_frame: list[Path] | None = None,
     style: list[str] | None = None,
     relabel: list[str] | None = None,
+    retarget: Path | None = None,
     frames: str | None = None,
     size: tuple[int, int] | None = None,
     native: bool = False,
@@ -36,6 +37,8 @@ def synthesize(
         style (STYLE): how things look, for a model with styles: a number (0 is most common), random (each
             object draws its own), or by class, such as 0,car=random,tree=2; several make a grid
         relabel (OLD=NEW): semantic edits, such as tree=building
+        retarget (CLIP): give a driver of landmarks (pose, openpose, face, face_sketch) the place, size and
+            proportions of the person of this clip, best the one the model was trained on
         frames (START:STOP): render this part of the conditions (default: all)
         size (WxH): size of the frames (default: what the model was trained at)
         native: keep the size of the conditions instead
@@ -59,6 +62,7 @@ def synthesize(
             first_frames=first_frame or (),
             styles=style or (),
             relabel=relabel or (),
+            retarget=retarget,
             frames=frames,
             size=size,
             native=native,

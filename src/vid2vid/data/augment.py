@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from vid2vid.annotators.disturb import Disturbance
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
 from vid2vid.flow import crop_flow, flip_flow, resize_flow
@@ -23,6 +24,7 @@ class Transform:
     gain, bias: frames become (x - 0.5) * gain + 0.5 + bias, x in [0, 1].
     recolour, seed: every class (without label maps, the frame) gets a gain and a bias of its own in each
         colour, by up to this share, drawn by the seed; 0 changes nothing.
+    disturb: what happens to landmarks before they are drawn, while the sequence is read; None: nothing.
     """
 
     flip: bool
@@ -32,6 +34,7 @@ class Transform:
     bias: float = 0.0
     recolour: float = 0.0
     seed: int = 0
+    disturb: Disturbance | None = None
 
     def __call__(self, clip: ClipFrames, flow: np.ndarray) -> tuple[ClipFrames, np.ndarray]:
         """The changed sequence; flow is (T, 2, H, W) float32."""
@@ -87,6 +90,7 @@ class Augmentation:
     crop: (width, height) cut out at a random place after that; None: the size before.
     jitter: frames only: contrast and brightness change by up to this share (0.1: up to 10 %).
     recolour: frames only: in half of the sequences the colours of each class change by up to this share.
+    drop, wobble: landmarks only, see `Disturbance`.
 
     Raises:
         UserError: values that make no sense.
@@ -97,6 +101,8 @@ class Augmentation:
     crop: Size | None = None
     jitter: float = 0.0
     recolour: float = 0.0
+    drop: float = 0.0
+    wobble: float = 0.0
 
     def __post_init__(self) -> None:
         smallest, largest = self.scale
@@ -106,7 +112,7 @@ class Augmentation:
             raise UserError(
                 f"augment.scale is {smallest}, {largest}; give the smaller factor first, both above 0"
             )
-        for name in ("jitter", "recolour"):
+        for name in ("jitter", "recolour", "drop", "wobble"):
             if not 0 <= (share := getattr(self, name)) < 1:
                 raise UserError(f"augment.{name} is {share}; it is a share, from 0 to below 1")
 
@@ -128,7 +134,7 @@ class Augmentation:
     def draw(self, rng: np.random.Generator, size: Size) -> Transform:
         """A random change for a sequence read at `size`; always draws the same number of random values."""
         width, height = self.output_size(size)
-        flip, factor, across, down, contrast, brightness, colours = rng.random(7)
+        flip, factor, across, down, contrast, brightness, colours, points = rng.random(8)
         scaled = _scaled(size, self.scale[0] + factor * (self.scale[1] - self.scale[0]))
         left = int(across * (scaled[0] - width + 1))
         top = int(down * (scaled[1] - height + 1))
@@ -136,7 +142,9 @@ class Augmentation:
         bias = self.jitter * (2 * brightness - 1) / 2
         recolour = self.recolour if colours < 0.5 else 0.0
         box = (left, top, width, height)
-        return Transform(bool(flip < self.flip), scaled, box, gain, bias, recolour, seed=int(colours * 2**53))
+        seed, disturb = int(colours * 2**53), Disturbance(self.drop, self.wobble, int(points * 2**53))
+        changed = disturb if self.drop or self.wobble else None
+        return Transform(bool(flip < self.flip), scaled, box, gain, bias, recolour, seed, changed)
 
 
 NO_AUGMENTATION = Augmentation(flip=0.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vid2vid.annotators.disturb import Disturbance
 from vid2vid.annotators.drawn import DRAWN, LandmarkClip
 from vid2vid.conditions import ConditionSchema, LabelSchema
 from vid2vid.data.layout import ClipFiles, Strip, find_clips
@@ -104,8 +105,16 @@ class Clip:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def read(self, start: int, stop: int) -> ClipFrames:
+    @property
+    def has_points(self) -> bool:
+        """Whether its condition is drawn from landmarks."""
+        return isinstance(self._condition, LandmarkClip)
+
+    def read(self, start: int, stop: int, disturb: Disturbance | None = None) -> ClipFrames:
         """Frames start ... stop - 1 with their conditions, at the clip's `size`.
+
+        Args:
+            disturb: changes the landmarks that the condition is drawn from.
 
         Raises:
             UserError: a file is unreadable, has another size than the clip, or holds foreign ids.
@@ -122,7 +131,7 @@ class Clip:
             frames=stack(self.frame),
             labels=stack(self._labels).astype(np.int64) if labelled else None,
             instances=stack(self._instance_ids).astype(np.int64) if self._instances is not None else None,
-            image=None if labelled else stack(self._image),
+            image=None if labelled else stack(partial(self._image, disturb=disturb)),
         )
 
     def frame(self, t: int) -> np.ndarray:
@@ -162,13 +171,13 @@ class Clip:
         assert source is not None
         return self._kept("instances", t, lambda: self._resized(source[t], source.where(t), labels=True))
 
-    def _image(self, t: int) -> np.ndarray:
+    def _image(self, t: int, disturb: Disturbance | None) -> np.ndarray:
         condition = self._condition
         if isinstance(condition, Pictures):
             return self._kept("image", t, lambda: self._resized(condition[t], condition.where(t)))
         frames = self._frames
-        native = partial(self._checked, frames, t)
-        return self._kept("image", t, lambda: condition.draw(frames.picks[t], self.size, native))
+        draw = partial(condition.draw, frames.picks[t], self.size, partial(self._checked, frames, t))
+        return self._kept("image", t, draw) if disturb is None else draw(disturb)
 
     def _checked(self, pictures: Pictures, t: int) -> np.ndarray:
         """Picture t, of the clip's own size."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from vid2vid.annotators import read_landmarks, read_openpose, write_landmarks, write_openpose
+from vid2vid.annotators.drawn import LANDMARKS, OPENPOSE, landmark_files, match_files
 from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video import (
@@ -40,6 +42,7 @@ class Footage:
 
     conditions: by name, one picture for each frame of the source.
     landmarks: files of points, one entry for each frame.
+    points: by name of their folder (of `LANDMARKS` or `OPENPOSE`), a file of points for each frame.
     labels: the list of classes.
     """
 
@@ -49,6 +52,7 @@ class Footage:
     size: Size
     conditions: dict[str, list[Path]]
     landmarks: list[Path]
+    points: dict[str, list[Path]]
     labels: Path | None
 
     @classmethod
@@ -90,6 +94,7 @@ class Footage:
             _final_size(size, (crop[2], crop[3])),
             conditions,
             landmarks,
+            _points_for(path, source) if path != frames else {},
             next((file for file in lists if file.is_file()), None),
         )
 
@@ -120,6 +125,10 @@ class Footage:
                 write_picture(folder / name / f"{number:06d}.png", self._shaped(picture, name in _IDS))
         for file in self.landmarks:
             self._write_landmarks(file, folder / file.name, chosen)
+        for name, files in self.points.items():
+            (folder / name).mkdir()
+            for number, index in enumerate(chosen.tolist()):
+                self._write_points(files[index], folder / name / f"{number:06d}")
         if self.labels:
             shutil.copyfile(self.labels, folder / "labels.yaml")
 
@@ -134,6 +143,21 @@ class Footage:
         x, y, width, height = self.crop
         return resize_picture(picture[y : y + height, x : x + width], self.size, labels)
 
+    @property
+    def _move(self) -> tuple[tuple[int, int], tuple[float, float]]:
+        """What is taken off x and y of a point, and what they are then multiplied by."""
+        x, y, width, height = self.crop
+        return (x, y), (self.size[0] / width, self.size[1] / height)
+
+    def _write_points(self, file: Path, target: Path) -> None:
+        """A frame's points, moved and scaled with its picture; ``target`` has no suffix yet."""
+        (x, y), (across, down) = self._move
+        if file.parent.name in LANDMARKS.folders:
+            write_landmarks(target.with_suffix(".txt"), (read_landmarks(file) - (x, y)) * (across, down))
+            return
+        people = [person.moved(-x, -y).scaled(across, down) for person in read_openpose(file)]
+        write_openpose(target.with_name(f"{target.name}_keypoints.json"), people)
+
     def _write_landmarks(self, file: Path, target: Path, chosen: np.ndarray) -> None:
         """Points [x, y, ...] per frame, moved and scaled with the pictures; other JSON files are left out."""
         try:
@@ -143,10 +167,12 @@ class Footage:
                 raise UserError(
                     f"{file}: {len(frames)} entries for {len(self.source)} frames; make them agree"
                 )
-            x, y, width, height = self.crop
-            sx, sy = self.size[0] / width, self.size[1] / height
+            (x, y), (across, down) = self._move
             content["frames"] = [
-                [[round((p[0] - x) * sx, 3), round((p[1] - y) * sy, 3), *p[2:]] for p in frames[index] or []]
+                [
+                    [round((p[0] - x) * across, 3), round((p[1] - y) * down, 3), *p[2:]]
+                    for p in frames[index] or []
+                ]
                 for index in chosen.tolist()
             ]
         except (OSError, ValueError, TypeError, LookupError, AttributeError):
@@ -180,6 +206,17 @@ def _pictures_for(folder: Path, source: TimedSource) -> list[Path]:
         if frame.stem not in named:
             raise UserError(f"{folder}: no picture for frame {frame.name}; add it, or move the folder away")
     return [named[frame.stem] for frame in source.files]
+
+
+def _points_for(home: Path, source: TimedSource) -> dict[str, list[Path]]:
+    """The points of each frame: the file of its name, or the n-th one where no name is shared."""
+    stems = [file.stem for file in source.files] if isinstance(source, PictureFolder) else None
+    found = {}
+    for kind in (LANDMARKS, OPENPOSE):
+        folder = next((home / name for name in kind.folders if (home / name).is_dir()), None)
+        if folder is not None and not list_pictures(folder):
+            found[folder.name] = match_files(landmark_files(home, kind), stems, len(source))
+    return found
 
 
 def _final_size(size: Size | None, cropped: Size) -> Size:

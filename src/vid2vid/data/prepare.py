@@ -50,9 +50,9 @@ def prepare(
     """Turn raw footage into a dataset: ``out/CLIP/frames/000000.png`` and so on, a folder per shot.
 
     A source that is a clip already (a folder with ``frames/`` or ``frames.mp4``) brings its conditions along:
-    every folder of pictures beside the frames, and landmarks (``*.json`` with ``width``, ``height``,
-    ``frames``), go through the same choice of frames, crop and size; ``labels.yaml`` is copied. Flow is not
-    taken along, for it would no longer fit.
+    every folder of pictures beside the frames, landmarks (``*.json`` with ``width``, ``height``, ``frames``)
+    and folders of them (``landmarks/``, ``openpose/``) go through the same choice of frames, crop and size;
+    ``labels.yaml`` is copied. Flow is not taken along, for it would no longer fit.
 
     ``clip.yaml`` in each clip records its frame rate, size and settings. A clip appears under its name when
     whole, so an interrupted call can be repeated: clips that are there with the same record are kept.

@@ -52,6 +52,11 @@ class SequencePlan:
                     f"{clip.name}: {len(clip)} frames, but sequences of {length} are asked for; "
                     "ask for shorter ones or leave the clip out"
                 )
+            if (augment.drop or augment.wobble) and not clip.has_points:
+                raise UserError(
+                    f"{clip.name}: data.drop and data.wobble change landmarks, but {clip.schema.name} is not "
+                    "drawn from any; set them to 0"
+                )
         sizes = {augment.output_size(clip.size): clip.name for clip in clips}
         if len(sizes) > 1:
             first, second = (
@@ -109,7 +114,8 @@ def read_sequence(clips: tuple[Clip, ...], sequence: Sequence, length: int) -> V
     clip, start = clips[sequence.clip], sequence.start
     flow = np.stack([clip.flow(t) for t in range(start, start + length)])
     flow[0] = 0  # its frame t - 1 is not in the sequence
-    frames, flow = sequence.transform(clip.read(start, start + length), flow)
+    read = clip.read(start, start + length, sequence.transform.disturb)
+    frames, flow = sequence.transform(read, flow)
     return VideoBatch(
         frames=to_tensor(frames.frames)[None],
         flow=torch.from_numpy(np.ascontiguousarray(flow))[None],

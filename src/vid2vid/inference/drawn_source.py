@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vid2vid.annotators.dlib_faces import read_landmark_clip
 from vid2vid.annotators.drawn import (
     DENSEPOSE,
     DRAWN,
-    FACE_FILE,
     LANDMARK_FOLDERS,
     LandmarkClip,
     has_landmarks,
     landmark_files,
+    read_whole,
+    whole_file_of,
 )
 from vid2vid.conditions import ConditionSchema
 from vid2vid.data.layout import VIDEOS
@@ -48,6 +48,7 @@ class DrawnSource:
 
     def __init__(self, home: Path, name: str) -> None:
         self.path = home
+        self.name = name
         self._frames = _frames_of(home)
         self.native: Size = _native_size(home, name) if self._frames is None else self._frames.info.size
         files = self._frames.files if isinstance(self._frames, PictureFolder) else None
@@ -65,6 +66,21 @@ class DrawnSource:
         if self._frames is not None and not isinstance(self._frames, PictureFolder):
             return self._frames.info.rate
         return recorded_rate(self.path)
+
+    def retarget(self, subject: Path) -> None:
+        """Draw it as the person of another clip, in that clip's pictures: see `LandmarkClip.retarget`.
+
+        Raises:
+            UserError: that clip holds no such landmarks, or nobody is in one of the two.
+        """
+        home = _home(subject)
+        if not has_landmarks(home, self.name):
+            raise UserError(
+                f"--retarget {subject}: nothing there that {self.name} is drawn from; give the clip "
+                "folder of the person to be shown"
+            )
+        self._clip.retarget(DrawnSource(home, self.name)._clip)
+        self.native = self._clip.native
 
     def stem(self, t: int) -> str | None:
         """What frame t is called."""
@@ -86,13 +102,18 @@ def open_drawn(path: Path, schema: ConditionSchema) -> DrawnSource | None:
     drawn = DRAWN.get(schema.name)
     if schema.kind != "image" or drawn is None or drawn.channels != schema.channels or not path.is_dir():
         return None
-    home = path.resolve().parent if path.name in LANDMARK_FOLDERS else path
+    home = _home(path)
     pictures = path / schema.name if home == path else path
     as_pictures = pictures.is_dir() and bool(list_pictures(pictures))
     as_video = any(file.suffix.lower() in VIDEOS for file in home.glob(f"{schema.name}.*"))
     if (drawn.channels == 3 and (as_pictures or as_video)) or not has_landmarks(home, schema.name):
         return None
     return DrawnSource(home, schema.name)
+
+
+def _home(path: Path) -> Path:
+    """The clip of a folder of landmarks."""
+    return path.resolve().parent if path.name in LANDMARK_FOLDERS else path
 
 
 def _frames_of(home: Path) -> TimedSource | None:
@@ -108,7 +129,8 @@ def _native_size(home: Path, name: str) -> Size:
         first = landmark_files(home, DENSEPOSE)[0]
         if first.suffix.lower() in PICTURE_SUFFIXES:
             return picture_size(first)
-    if (home / FACE_FILE).is_file() and (size := read_landmark_clip(home / FACE_FILE)[1]) is not None:
+    whole = whole_file_of(home, DRAWN[name].kinds[0])
+    if whole is not None and (size := read_whole(whole)[1]) is not None:
         return size
     raise UserError(
         f"{home}: nothing tells the size that the landmarks belong to; put the frames into frames/"

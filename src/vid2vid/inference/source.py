@@ -67,6 +67,7 @@ class ConditionSource:
         size: (width, height) to resize to; None keeps the size.
         frames: a part, such as ``55:71``.
         relabel: semantic edits, ``tree=building`` each: what is a tree is taken for a building.
+        retarget: the clip of the person to be shown, where the condition is drawn from landmarks.
 
     Attributes:
         size: (width, height) of what it gives.
@@ -83,10 +84,17 @@ class ConditionSource:
         size: Size | None = None,
         frames: str | None = None,
         relabel: Sequence[str] = (),
+        retarget: Path | None = None,
     ) -> None:
         self.schema = schema
         self._relabelled = relabelling(schema, relabel)
         self._drawn = open_drawn(path, schema)
+        if retarget is not None:
+            if self._drawn is None:
+                raise UserError(
+                    f"--retarget {retarget}: {path} holds no landmarks to draw {schema.name} from"
+                )
+            self._drawn.retarget(retarget)
         self.path = _find(path, schema) if self._drawn is None else self._drawn.path
         if self._drawn is None and schema.kind == "image" and schema.channels != 3:
             raise UserError(

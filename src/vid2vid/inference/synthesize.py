@@ -37,6 +37,7 @@ def synthesize(
     first_frames: Sequence[Path | str] = (),
     styles: Sequence[str] = (),
     relabel: Sequence[str] = (),
+    retarget: Path | str | None = None,
     frames: str | None = None,
     size: Size | None = None,
     native: bool = False,
@@ -58,6 +59,8 @@ def synthesize(
         styles: how objects look, for a model with styles; see ``Styling``. Several are rendered at once, side
             by side.
         relabel: semantic edits, such as ``tree=building``.
+        retarget: the clip of the person to be shown, where conditions are drawn from landmarks: place, size
+            and proportions become this person's; see ``annotators.retarget``.
         frames: a part of the conditions, such as ``55:71``.
         size: (width, height) of the frames; default: what the model was trained at.
         native: keep the size of the conditions instead.
@@ -76,7 +79,8 @@ def synthesize(
     renderer = (model if isinstance(model, Model) else load_model(model, where)).to(where)
     renderer.renderer.eval()
     wanted = None if native else _checked(size or renderer.size)
-    source = _open(Path(conditions), annotate, renderer, wanted, frames, relabel, device)
+    subject = None if retarget is None else Path(retarget)
+    source = _open(Path(conditions), annotate, renderer, wanted, frames, relabel, subject, device)
     if isinstance(source, AnnotatedSource):
         audio_from = audio_from or source.sound
     renderer, given = choose_first_frames(renderer, first_frames, source, where)
@@ -102,10 +106,15 @@ def _open(
     size: Size | None,
     frames: str | None,
     relabel: Sequence[str],
+    retarget: Path | None,
     device: str,
 ) -> ConditionSource | AnnotatedSource:
     if annotate is None:
-        return ConditionSource(path, model.schema, size, frames, relabel)
+        return ConditionSource(path, model.schema, size, frames, relabel, retarget)
+    if retarget is not None:
+        raise UserError(
+            f"--retarget {retarget}: changes landmarks, --annotate draws frames; drop one of them"
+        )
     if model.architecture.given_flow:
         raise UserError(
             f"--annotate {annotate}: this model is handed the flow of real frames; make a clip of the driver "

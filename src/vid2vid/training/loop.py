@@ -193,7 +193,9 @@ def _batches(data: Dataset, settings: Recipe, first: int) -> Iterator[VideoBatch
 def augmentation(settings: Recipe) -> Augmentation:
     """How it is varied."""
     config = settings.data
-    return Augmentation(config.flip, config.scale, config.crop, config.jitter, config.recolour)
+    return Augmentation(
+        config.flip, config.scale, config.crop, config.jitter, config.recolour, config.drop, config.wobble
+    )
 
 
 def _note(metrics: Metrics) -> str:
