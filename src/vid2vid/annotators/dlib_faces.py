@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vid2vid.annotators.openpose import finite_points, read_json
+from vid2vid.annotators.openpose import finite_points, read_bounded, read_json
 from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video import whole_file
@@ -29,16 +29,7 @@ def read_landmarks(path: Path | str) -> np.ndarray:
     path = Path(path)
     if path.suffix.lower() == ".json":
         return _points(path, "the file", read_json(path, MAX_BYTES, "face landmarks"))
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; every frame needs its face landmarks") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a file name"
-        raise UserError(f"{path}: cannot be read ({reason}); check the file") from None
-    if len(raw) > MAX_BYTES:
-        raise UserError(f"{path}: larger than 68 points take; write x,y of one point a line")
+    raw = read_bounded(path, MAX_BYTES, "face landmarks")
     lines = [line.split() for line in raw.decode("utf-8", "replace").replace(",", " ").splitlines()]
     try:
         rows: list[object] = [[_number(word) for word in line] for line in lines if line]

@@ -84,6 +84,19 @@ def read_json(path: Path, limit: int, what: str) -> object:
     Raises:
         UserError: absent, unreadable, larger, not JSON, nested without end.
     """
+    raw = read_bounded(path, limit, what)
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise UserError(f"{path}: damaged or not JSON; write the {what} anew") from None
+
+
+def read_bounded(path: Path, limit: int, what: str) -> bytes:
+    """The bytes of a file of at most ``limit``; ``what`` it should hold is said in messages.
+
+    Raises:
+        UserError: absent, unreadable, larger.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(limit + 1)
@@ -93,11 +106,8 @@ def read_json(path: Path, limit: int, what: str) -> object:
         reason = getattr(error, "strerror", None) or "not a file name"
         raise UserError(f"{path}: cannot be read ({reason}); check the file") from None
     if len(raw) > limit:
-        raise UserError(f"{path}: larger than {limit >> 20} MiB, which no file of {what} is; write it anew")
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        raise UserError(f"{path}: damaged or not JSON; write the {what} anew") from None
+        raise UserError(f"{path}: larger than {limit >> 10} KiB, which no file of {what} is; write it anew")
+    return raw
 
 
 def write_openpose(path: Path | str, people: list[Keypoints]) -> None:

@@ -129,7 +129,7 @@ class Clip:
         labelled = self.schema.labels is not None
         return ClipFrames(
             frames=stack(self.frame),
-            labels=stack(self._labels).astype(np.int64) if labelled else None,
+            labels=stack(self.labels).astype(np.int64) if labelled else None,
             instances=stack(self._instance_ids).astype(np.int64) if self._instances is not None else None,
             image=None if labelled else stack(partial(self._image, disturb=disturb)),
         )
@@ -154,7 +154,8 @@ class Clip:
         if isinstance(self._instances, TrackedInstances):
             self._instances.ensure(progress)
 
-    def _labels(self, t: int) -> np.ndarray:
+    def labels(self, t: int) -> np.ndarray:
+        """Class indices of frame t, (H, W), of the smallest type that holds them; for label maps only."""
         schema, condition = self.schema.labels, self._condition
         assert schema is not None
         assert isinstance(condition, Pictures)

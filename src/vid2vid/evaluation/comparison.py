@@ -66,7 +66,7 @@ def prepare(
     for fake in fakes:
         _refuse_other_rate(real, fake)
     if size is None:
-        size = _common_size(fakes)
+        size = common_size([(fake.path, fake.size) for fake in fakes])
         _refuse_other_shape(real, fakes[0], size)
     if min(size) < SMALLEST_SIDE:
         raise UserError(
@@ -97,15 +97,18 @@ def _open_all(pair: Pair, names: Sequence[str]) -> tuple[Clip, list[Clip]]:
     return real, clips
 
 
-def _common_size(fakes: Sequence[Clip]) -> Size:
-    first = fakes[0]
-    for fake in fakes[1:]:
-        if fake.size != first.size:
-            (a, b), (c, d) = fake.size, first.size
-            raise UserError(
-                f"{fake.path}: is {a}x{b} but {first.path} is {c}x{d}; choose one with --size WIDTHxHEIGHT"
-            )
-    return first.size
+def common_size(sizes: Sequence[tuple[Path, Size]]) -> Size:
+    """The one size of all; figures of different sizes must not be mixed.
+
+    Raises:
+        UserError: they differ.
+    """
+    (first, size), *others = sizes
+    for path, other in others:
+        if other != size:
+            (a, b), (c, d) = other, size
+            raise UserError(f"{path}: is {a}x{b} but {first} is {c}x{d}; choose one with --size WIDTHxHEIGHT")
+    return size
 
 
 def _refuse_other_shape(real: Clip, fake: Clip, size: Size) -> None:

@@ -12,7 +12,7 @@ import torch
 from vid2vid.evaluation.features import FeatureNetwork, open_features
 from vid2vid.evaluation.metrics import METRICS, Context, FrameMetric, WarpingError
 from vid2vid.evaluation.obedience import ClassIoU, PixelAccuracy, PixelClassifier
-from vid2vid.evaluation.perceptual import PerceptualDistance, find_lpips_weights, open_lpips
+from vid2vid.evaluation.perceptual import Activations, PerceptualDistance, find_lpips_weights, open_lpips
 from vid2vid.evaluation.segmenter import open_classifier
 from vid2vid.flow import FlowEstimator, open_estimator
 
@@ -30,9 +30,13 @@ class LPIPS(FrameMetric):
     def __init__(self, distance: PerceptualDistance) -> None:
         super().__init__()
         self._distance = distance
+        self.seen: Activations | None = None
+        """Of the fake last measured."""
 
     def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float:
-        return self._distance(real, fake)
+        assert context.real_seen is not None
+        self.seen = self._distance.activations(fake)
+        return self._distance.between(context.real_seen, self.seen)
 
 
 class TLP(FrameMetric):
@@ -42,14 +46,20 @@ class TLP(FrameMetric):
 
     key, label, better, decimals = "tlp", "tLP", "lower", 3
 
-    def __init__(self, distance: PerceptualDistance) -> None:
+    def __init__(self, distance: PerceptualDistance, lpips: LPIPS) -> None:
         super().__init__()
         self._distance = distance
+        self._lpips = lpips
+        """Measured just before, on the same frame."""
+        self._before: Activations | None = None
 
     def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float | None:
-        if context.previous_fake is None or context.real_step is None:
+        before, self._before = self._before, self._lpips.seen
+        if context.previous_fake is None or context.real_step is None or self._lpips.seen is None:
             return None
-        return 100 * abs(self._distance(fake, context.previous_fake) - context.real_step)
+        if before is None:  # the frame before was given, and not measured
+            before = self._distance.activations(context.previous_fake)
+        return 100 * abs(self._distance.between(before, self._lpips.seen) - context.real_step)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,8 @@ class Instruments:
         """New metrics for one system and clip, in the order of a report's columns."""
         found: list[FrameMetric] = [kind() for kind in METRICS]
         if self.lpips is not None:
-            found[3:3] = [LPIPS(self.lpips), TLP(self.lpips)]
+            lpips = LPIPS(self.lpips)
+            found[3:3] = [lpips, TLP(self.lpips, lpips)]
         return found + self._obedience(classifier)
 
     def metrics_of_real(self, classifier: PixelClassifier | None) -> list[FrameMetric]:

@@ -20,6 +20,7 @@ from typing import ClassVar, Literal, Protocol
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from vid2vid.evaluation.motion import Motion, warp_picture
 from vid2vid.flow import FlowEstimator
@@ -40,7 +41,8 @@ class Context:
     estimator: estimates flow on the fake.
     given: this frame was given to the system rather than made by it: it is not scored.
     labels: class indices of the frame (H, W), where they are known; -1 where they are not.
-    real_step: perceptual distance of the real frame from the one before, where that is measured.
+    real_seen: what LPIPS compares of the real frame, and real_step: its distance from the one before; where
+        that is measured.
     """
 
     estimator: FlowEstimator
@@ -49,6 +51,7 @@ class Context:
     previous_fake: np.ndarray | None = None
     given: bool = False
     labels: np.ndarray | None = None
+    real_seen: list[Tensor] | None = None
     real_step: float | None = None
 
 

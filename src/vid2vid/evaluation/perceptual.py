@@ -14,6 +14,8 @@ from vid2vid.errors import UserError
 from vid2vid.evaluation.weights import build, find_weights, read_weights, weights_missing
 
 Backbone = Literal["alex", "vgg"]
+Activations = list[Tensor]
+"""What LPIPS compares of a picture."""
 
 _NETWORKS = {"alex": "alexnet", "vgg": "vgg16"}
 _TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
@@ -69,7 +71,7 @@ class PerceptualDistance:
         return self.between(self.activations(a), self.activations(b))
 
     @torch.inference_mode()
-    def activations(self, picture: np.ndarray) -> list[Tensor]:
+    def activations(self, picture: np.ndarray) -> Activations:
         """What `between` compares. Kept by who compares one real picture with several fakes.
 
         One picture at a time: in one batch, equal pictures would not always get equal numbers.
@@ -87,7 +89,7 @@ class PerceptualDistance:
         return found
 
     @torch.inference_mode()
-    def between(self, a: list[Tensor], b: list[Tensor]) -> float:
+    def between(self, a: Activations, b: Activations) -> float:
         """The distance of two pictures by their activations."""
         layers = zip(a, b, self._channels, strict=True)
         return float(sum(((x - y).square() * weight).sum(1).mean() for x, y, weight in layers))

@@ -16,7 +16,7 @@ import numpy as np
 from vid2vid.data import Dataset
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
-from vid2vid.evaluation.comparison import Comparison, prepare
+from vid2vid.evaluation.comparison import Comparison, common_size, prepare
 from vid2vid.evaluation.distribution import Distributions
 from vid2vid.evaluation.diversity import Diversity
 from vid2vid.evaluation.feature_drift import FeatureDrift
@@ -24,6 +24,7 @@ from vid2vid.evaluation.instruments import Instruments
 from vid2vid.evaluation.metrics import Context, FrameMetric
 from vid2vid.evaluation.notes import bootstrap_settings, machine, notes_on, versions
 from vid2vid.evaluation.page import write_page
+from vid2vid.evaluation.perceptual import Activations
 from vid2vid.evaluation.pooling import pooled
 from vid2vid.evaluation.protocols import open_protocol
 from vid2vid.evaluation.report import FORMAT, write_csv, write_report
@@ -249,10 +250,14 @@ class _Run:
         """Feed every system frame by frame; yields the pictures once they have been measured."""
         systems, lpips = comparison.systems, self.instruments.lpips
         before: list[np.ndarray] = []
+        real_seen: Activations | None = None
         for index, row in enumerate(_pictures(comparison)):
             motion = truth.motion(index, row[0], before[0]) if before else None
             labels = truth.classes(index)
-            real_step = lpips(row[0], before[0]) if lpips is not None and before else None
+            real_step = None
+            if lpips is not None:
+                last, real_seen = real_seen, lpips.activations(row[0])
+                real_step = None if last is None else lpips.between(last, real_seen)
             for place, system in enumerate(systems):
                 context = Context(
                     estimator=self.instruments.estimator,
@@ -261,6 +266,7 @@ class _Run:
                     previous_fake=before[place] if before else None,
                     given=index < system.given,
                     labels=labels,
+                    real_seen=real_seen,
                     real_step=real_step,
                 )
                 system.update(row[0], row[place], context)
@@ -310,20 +316,8 @@ def _lay_out(
     names = [name or own_name(path) for name, path in named]
     pairs = pair_clips(real, [path for _, path in named])
     comparisons = [prepare_pair(pair, names) for pair in pairs]
-    _agree_on_size(comparisons)
+    common_size([(comparison.fakes[0].path, comparison.size) for comparison in comparisons])
     return comparisons
-
-
-def _agree_on_size(comparisons: Sequence[Comparison]) -> None:
-    """Figures of different sizes must not be mixed."""
-    first = comparisons[0]
-    for other in comparisons[1:]:
-        if other.size != first.size:
-            (a, b), (c, d) = other.size, first.size
-            raise UserError(
-                f"{other.fakes[0].path}: is {a}x{b} but {first.fakes[0].path} is {c}x{d}; "
-                "choose one with --size WIDTHxHEIGHT"
-            )
 
 
 def _describe(metric: FrameMetric) -> dict[str, str | int]:

@@ -69,12 +69,12 @@ def pair_clips(real: Path, fakes: Sequence[Path]) -> list[Pair]:
     """
     if not fakes:
         raise UserError(f"{real}: nothing to compare it with; name one or more fakes")
-    known = _clips_within(real)
+    known = clips_within(real)
     if known is None:
         return [Pair(own_name(real), real, list(fakes))]
     found = []
     for fake in fakes:
-        clips = _clips_within(fake)
+        clips = clips_within(fake)
         if clips is None:
             raise UserError(
                 f"{fake}: is one clip, but {real} is a folder of {len(known)}; name clips or folders"
@@ -92,7 +92,7 @@ def pair_clips(real: Path, fakes: Sequence[Path]) -> list[Pair]:
     return [Pair(name, known[name], [clips[name] for clips in found]) for name in found[0]]
 
 
-def _clips_within(path: Path) -> dict[str, Path] | None:
+def clips_within(path: Path) -> dict[str, Path] | None:
     """The clips in a folder of clips, by name; None for what is a clip, or nothing at all."""
     if not path.is_dir() or (path / "frames").is_dir() or list(path.glob("frames.*")):
         return None

@@ -53,22 +53,19 @@ class Truth:
 
     def motion(self, place: int, current: np.ndarray, previous: np.ndarray) -> Motion:
         """From compared frame ``place`` to the one before it."""
-        motion = reference_motion(current, previous, self._estimator)
         if self._exact is None:
-            return motion
+            return reference_motion(current, previous, self._estimator)
         flow, occluded = read_exact_flow(self._exact[self._indices[place]])
         valid = ~resize_picture(occluded.astype(np.uint8), self._size, labels=True).astype(bool)
         exact = resize_flow(torch.from_numpy(flow), self._size).numpy()
-        return Motion(exact, valid.astype(np.uint8), estimated=motion.flow)
+        return Motion(exact, valid.astype(np.uint8), estimated=self._estimator.estimate(current, previous))
 
     def classes(self, place: int) -> np.ndarray | None:
         """Class indices (H, W) of compared frame ``place``; -1 where there is none."""
         if self._data is None:
             return None
-        index = self._indices[place]
-        labels = self._data.clips[0].read(index, index + 1).labels
-        assert labels is not None
-        return np.where(self._ignored[labels[0]], -1, labels[0])
+        labels = self._data.clips[0].labels(self._indices[place]).astype(np.int64)
+        return np.where(self._ignored[labels], -1, labels)
 
 
 def _exact_files(clip: Clip, indices: Sequence[int]) -> list[Path]:

@@ -13,16 +13,14 @@ import cv2
 import numpy as np
 
 from vid2vid.errors import UserError
-from vid2vid.evaluation.sources import Clip, match, open_clip, parse_fake
+from vid2vid.evaluation.sources import Clip, clips_within, match, open_clip, own_name, parse_fake
 from vid2vid.preference.answers import Answers
 from vid2vid.preference.trials import REAL, Shown, degraded_owner
 from vid2vid.progress import Progress
 from vid2vid.types import Size
 from vid2vid.video import (
     DEFAULT_RATE,
-    PICTURE_SUFFIXES,
     VideoWriter,
-    list_pictures,
     natural_key,
     recorded_rate,
 )
@@ -169,7 +167,7 @@ def _named(specs: Sequence[Path | str]) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for spec in specs:
         name, path = parse_fake(spec)
-        name = name or path.resolve().stem
+        name = name or own_name(path)
         if name in named:
             raise UserError(f"{path}: two systems are named {name}; give them other names with NAME=PATH")
         named[name] = path
@@ -180,24 +178,7 @@ def _named(specs: Sequence[Path | str]) -> dict[str, Path]:
 
 def _find_clips(path: Path) -> dict[str, Path]:
     """The clips at a path, by name; a single one is named alike for all systems."""
-    if not path.is_dir() or list_pictures(path) or (path / "frames").is_dir() or [*path.glob("frames.*")]:
-        return {_ONLY: path}
-    clips: dict[str, Path] = {}
-    for child in sorted(path.iterdir()):
-        video = child.is_file() and child.suffix.lower() in _VIDEOS
-        if child.name.startswith(".") or not (video or (child.is_dir() and any(child.iterdir()))):
-            continue
-        name = child.stem if video else child.name
-        if name in clips:
-            raise UserError(f"{child}: {clips[name].name} has the same name; keep one of them")
-        clips[name] = child
-    if not clips:
-        raise UserError(f"{path}: no clip in this folder; give a video, pictures, or a folder of clips")
-    return clips
-
-
-_VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".y4m", ".wmv", ".flv"}
-assert not _VIDEOS & PICTURE_SUFFIXES
+    return clips_within(path) or {_ONLY: path}
 
 
 def _same_names(one: Path, wanted: Mapping[str, Path], other: Path, there: Mapping[str, Path]) -> None:
