@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 
 from vid2vid.errors import UserError
 from vid2vid.evaluation.features import open_features, remarks
-from vid2vid.evaluation.weights import weights_name
+from vid2vid.weights import weights_name
 
 CPU = torch.device("cpu")
 LAST = {"resnet50": "avgpool", "inception_v3": "avgpool", "mc3_18": "avgpool", "s3d": "avgpool"}

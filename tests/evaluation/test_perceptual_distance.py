@@ -10,8 +10,9 @@ from evaluation_clips import blurred, noisy, texture
 from safetensors.torch import save_file
 from torchmetrics.functional.image.lpips import _LPIPS
 
+from vid2vid import weights
 from vid2vid.errors import UserError
-from vid2vid.evaluation import perceptual, weights
+from vid2vid.evaluation import perceptual
 from vid2vid.evaluation.perceptual import PerceptualDistance, find_lpips_weights, open_lpips
 
 CPU = torch.device("cpu")

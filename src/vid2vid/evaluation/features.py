@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vid2vid.errors import UserError
-from vid2vid.evaluation.weights import build, find_weights, read_weights, weights_missing
+from vid2vid.weights import build, find_weights, read_weights, weights_missing
 
 _FRAMES = {"inception_v3": 1, "resnet50": 1, "r3d_18": 16, "mc3_18": 16, "r2plus1d_18": 16, "s3d": 16}
 """torchvision's networks that can be had, and the frames of a window. 16 is what the Kinetics ones saw in

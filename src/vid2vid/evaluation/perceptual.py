@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vid2vid.errors import UserError
-from vid2vid.evaluation.weights import build, find_weights, read_weights, weights_missing
+from vid2vid.weights import build, find_weights, read_weights, weights_missing
 
 Backbone = Literal["alex", "vgg"]
 Activations = list[Tensor]

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vid2vid.errors import UserError
+from vid2vid.weights import read_weights, weights_place
 
 
 class FlowEstimator(Protocol):
@@ -110,13 +111,12 @@ class RaftFlow:
         path = weights or find_raft_weights()
         if path is None:
             raise UserError(_where_to_get_raft())
-        data = _read_bytes(path)
-        checksum = hashlib.sha256(data).hexdigest()
+        state = read_weights(path, "torchvision RAFT weights")
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
         if weights is None and not checksum.startswith(path.stem.rpartition("-")[2]):
             raise UserError(
                 f"{path}: damaged (its checksum differs from its name); delete it and fetch it again"
             )
-        state = _parse_weights(path, data)
         size, self._network = _build_raft(path, state)
         self._device = torch.get_default_device() if device is None else torch.device(device)
         self._network.to(self._device)
@@ -148,11 +148,7 @@ def find_raft_weights() -> Path | None:
 
 
 def _raft_places() -> list[Path]:
-    from torchvision.models.optical_flow import Raft_Large_Weights, Raft_Small_Weights
-
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    choices = (Raft_Large_Weights.C_T_SKHT_V2, Raft_Small_Weights.C_T_V2)
-    return [folder / choice.url.rpartition("/")[2] for choice in choices]
+    return [weights_place(network) for network in ("raft_large", "raft_small")]
 
 
 def _where_to_get_raft() -> str:
@@ -162,33 +158,6 @@ def _where_to_get_raft() -> str:
         "python -c 'from torchvision.models.optical_flow import *; raft_large(weights=\"DEFAULT\")', "
         "name a file with raft:PATH, or use dis"
     )
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; give torchvision RAFT weights (.pth or .safetensors)"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
-
-
-def _parse_weights(path: Path, data: bytes) -> Mapping[str, Tensor]:
-    import io
-
-    import safetensors.torch
-
-    try:
-        if path.suffix.lower() == ".safetensors":
-            return safetensors.torch.load(data)
-        state = torch.load(io.BytesIO(data), weights_only=True, map_location=torch.get_default_device())
-    except Exception as error:  # the parsers of torch raise anything at damaged bytes
-        raise UserError(f"{path}: damaged or not a weights file; give torchvision RAFT weights") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path}: holds no plain state dict of tensors; give torchvision RAFT weights")
-    return state
 
 
 def _build_raft(path: Path, state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vid2vid.errors import UserError
+from vid2vid.weights import find_weights
 
-_FILE = "vgg19-dcbb9e9d.pth"
 _TAPS = {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0}
 """Weights of relu1_1, 2_1, 3_1, 4_1 and 5_1, by their place in torchvision's ``features``."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -18,8 +18,7 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def find_vgg_weights() -> Path | None:
     """torchvision's cached VGG-19 weights, if this machine has them."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / _FILE
-    return path if path.is_file() else None
+    return find_weights("vgg19")
 
 
 class PerceptualLoss(nn.Module):

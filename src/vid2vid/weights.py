@@ -1,4 +1,4 @@
-"""Weights of the public networks that metrics look through: found in torch's cache or in a named file.
+"""Weights of public networks for flow, losses and metrics: found in torch's cache or in a named file.
 
 Nothing is downloaded: a figure should not depend on what a server hands out today.
 """
@@ -23,8 +23,13 @@ def weights_name(network: str) -> str:
 
 def find_weights(network: str) -> Path | None:
     """A torchvision network's weights in torch's cache, or None."""
-    path = _cache() / weights_name(network)
+    path = weights_place(network)
     return path if path.is_file() else None
+
+
+def weights_place(network: str) -> Path:
+    """Where torchvision keeps a network's weights, whether they are there or not."""
+    return _cache() / weights_name(network)
 
 
 def weights_missing(network: str, spec: str) -> UserError:
