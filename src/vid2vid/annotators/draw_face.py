@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from vid2vid.annotators.canny import canny_edges
@@ -101,17 +103,25 @@ def part_labels(points: np.ndarray, size: Size) -> np.ndarray:
     return labels
 
 
-def face_crop(points: np.ndarray, size: Size) -> tuple[int, int, int, int]:
-    """The square that the networks of 2018 were shown: (x, y, width, height) within a frame of ``size``.
+def face_crop(faces: Iterable[np.ndarray | None], size: Size) -> tuple[int, int, int, int] | None:
+    """The square that shows a clip's face, for all its frames: (x, y, width, height) within ``size``.
 
-    2.5 times as wide as the landmarks; it was taken from the first frame of a clip and kept. A frame that is
-    too small for it is taken whole along that side.
+    As published it is 2.5 times as wide as the landmarks and lies a little higher; there it was taken from the
+    first frame. Here the borders of the landmarks are medians over the clip, so that no frame that is off
+    counts, and a face that moves about makes it larger, up to the frame. None where there is no face.
+
+    Args:
+        faces: (N, 2) of each frame, in pixels; None: none was found.
+        size: (width, height) of the frames.
     """
-    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-    side = int(2.5 * (right - left))
+    borders = np.array([[*face.min(axis=0), *face.max(axis=0)] for face in faces if face is not None])
+    if not len(borders):
+        return None
+    left, top, right, bottom = np.median(borders, axis=0)
+    low, high = np.percentile(borders[:, :2], 5, axis=0), np.percentile(borders[:, 2:], 95, axis=0)
+    side = min(int(max(2.5 * (right - left), *(1.25 * (high - low)))), *size)
     x, y = int((left + right) / 2 - side / 2), int((3 * top + bottom) / 4 - side / 2)
-    width, height = min(side, size[0]), min(side, size[1])
-    return min(max(x, 0), size[0] - width), min(max(y, 0), size[1] - height), width, height
+    return min(max(x, 0), size[0] - side), min(max(y, 0), size[1] - side), side, side
 
 
 Outline = tuple[tuple[int, ...], bool, tuple[int, int, int]]
