@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +68,8 @@ class Corner:
     log: Path
     breaks_at: int = -1
     blind: bool = False
-    name = "corner"
-    folder = "corner"
-    points_file = "corner1.json"
+    name: str = "corner"
+    result = "corner1.json"
     memory = None
     fingerprint = "corner v1"
 
@@ -92,7 +91,7 @@ class CornerPass:
         self.seen += 1
         with self.of.log.open("a") as file:
             file.write(f"{self.seen} ")
-        return Drawn(np.full_like(picture, self.seen), [] if self.of.blind else [[self.seen + 0.126, 2.0]])
+        return Drawn(points=[] if self.of.blind else [[self.seen + 0.126, 2.0]])
 
     def close(self) -> None:
         pass
@@ -102,7 +101,7 @@ def test_conditions_lie_beside_the_frames_under_their_names(clip: Path, small_jo
     told: list[tuple[int, int | None]] = []
     assert annotate([clip], ["edges,sketch"], progress=lambda *report: told.append(report[:2])) == [clip]
     for annotator in (Edges(), Sketch()):
-        files = sorted((clip / annotator.folder).glob("*.png"))
+        files = sorted((clip / annotator.result).glob("*.png"))
         assert [file.name for file in files] == [f"f{t:03d}.png" for t in range(14)]
         for file, expected in zip(files, in_order(clip, annotator), strict=True):
             assert np.array_equal(read_picture(file), expected), "parts give what one pass gives"
@@ -170,15 +169,21 @@ def test_points_are_gathered_and_what_remembers_everything_sees_all_again(clip: 
     log = tmp_path / "log"
     with pytest.raises(UserError, match="broke down"):
         annotate([clip], [Corner(log, breaks_at=9)])
-    assert not (clip / "corner").exists()
     assert not (clip / "corner1.json").exists()
     annotate([clip], [Corner(log)])
     assert log.read_text().split() == [str(n) for n in range(1, 15)], "none drawn twice"
     content = json.loads((clip / "corner1.json").read_text())
     assert (content["width"], content["height"]) == SIZE
     assert content["frames"] == [[[n + 0.13, 2.0]] for n in range(1, 15)]
-    assert [int(read_picture(p)[0, 0, 0]) for p in sorted((clip / "corner").glob("*.png"))] == [*range(1, 15)]
-    assert not list((clip / "corner").glob("*.json"))
+    log.unlink()
+    annotate([clip], [Corner(log)])
+    assert not log.exists(), "it is there already"
+    with pytest.raises(UserError, match=r"corner1.json: was drawn otherwise \(annotator corner, now other\)"):
+        annotate([clip], [replace(Corner(log), name="other")])
+    (clip / "corner1.json").write_text("{}")
+    with pytest.raises(UserError, match=r"corner1.json: is there already and was not drawn by --annotate"):
+        annotate([clip], [Corner(log)])
+    assert hidden_or_partial(clip) == []
 
 
 def test_who_finds_nothing_says_so_and_leaves_nothing(clip: Path, tmp_path: Path) -> None:

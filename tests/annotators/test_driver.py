@@ -151,9 +151,14 @@ def test_the_driver_is_read_as_it_is_drawn(driver: Path, monkeypatch: pytest.Mon
 
 def test_what_does_not_fit_is_told_in_one_line(driver: Path, model: Model, tmp_path: Path) -> None:
     cases: list[tuple[Model, Path, dict[str, object], str]] = [
-        (model, driver, {"annotate": "sketch"}, "draws 'sketch', but the model renders 'edges'"),
-        (build(LABELS), driver, {"annotate": "edges"}, "draws 'edges', but the model renders 'labels'"),
+        (model, driver, {"annotate": "sketch"}, "gives sketch, but the model renders 'edges'"),
+        (build(LABELS), driver, {"annotate": "edges"}, "gives edges, but the model renders 'labels'"),
         (model, driver, {"annotate": "ink"}, "unknown annotator"),
+        (model, driver, {"annotate": "edges", "smooth": True}, "--smooth: is for points, and edges finds"),
+        (model, driver, {"annotate": "edges", "retarget": driver}, "is for points, and edges finds none"),
+        (model, driver, {"annotate": "edges", "crop": "face"}, "edges finds no face"),
+        (model, driver, {"annotate": "edges", "crop": "0,0,99,9"}, "0,0,99,9 reaches outside its 48x32"),
+        (model, driver, {"crop": "0,0,9,9"}, "--crop: is for raw frames"),
         (model, tmp_path / "no.mp4", {"annotate": "edges"}, "no such file or folder"),
         (model, driver, {"annotate": "edges", "frames": "50:"}, "no frames 50: among its 20"),
         (model, driver, {"annotate": "edges", "relabel": ["a=b"]}, "has no classes"),

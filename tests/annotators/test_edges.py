@@ -35,7 +35,7 @@ def drawn(annotator: Annotator, *pictures: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("grey", [0, 90, 255])
 def test_nothing_is_drawn_on_a_flat_picture(annotator: Annotator, grey: int) -> None:
     (picture,) = drawn(annotator, flat(grey))
-    assert (picture == (255 if annotator.folder == "sketch" else 0)).all()
+    assert (picture == (255 if annotator.result == "sketch" else 0)).all()
 
 
 @pytest.mark.parametrize("greys", [(60, 140), (140, 60), (100, 120), (0, 255)])
@@ -141,7 +141,7 @@ def test_annotators_by_name() -> None:
     assert {"edges", "sketch", "face"} <= set(annotator_names())
     assert open_annotator("edges") == Edges()
     assert open_annotator("edges:median").fingerprint != open_annotator("edges").fingerprint
-    assert [one.folder for one in open_annotators(["edges, sketch", "sketch"])] == ["edges", "sketch"]
+    assert [one.result for one in open_annotators(["edges, sketch", "sketch"])] == ["edges", "sketch"]
     assert open_annotators([]) == []
 
 
@@ -152,7 +152,7 @@ def test_annotators_by_name() -> None:
         ("", "unknown annotator"),
         ("edges:canny", "edges:median"),
         ("sketch:soft", "no more words"),
-        ("edges,edges:median", "both write edges/"),
+        ("edges,edges:median", "both write edges;"),
     ],
 )
 def test_what_is_none_is_told_in_one_line(spec: str, told: str) -> None:

@@ -49,7 +49,7 @@ def test_edges_are_drawn_outside_the_face_only(clips: Path) -> None:
     assert added.sum() > 1000
     assert not part_labels(points, (640, 480))[added].any()
     assert np.array_equal(drawn[..., 1:], plain[..., 1:])
-    x, y, width, height = face_crop(points, (640, 480))
+    x, y, width, height = face_crop([points], (640, 480)) or (0, 0, 0, 0)
     assert width == height == int(2.5 * np.ptp(points[:, 0]))
     assert 0 <= x <= 640 - width
     assert 0 <= y <= 480 - height

@@ -19,9 +19,9 @@ from vid2vid.annotators import (
     write_landmarks,
     write_openpose,
 )
-from vid2vid.annotators.draw_face import OUTLINES
-from vid2vid.annotators.drawn import LandmarkClip
-from vid2vid.annotators.mediapipe_points import GUESSED, body_25
+from vid2vid.annotators.draw_face import OUTLINES, draw_face
+from vid2vid.annotators.landmark_clip import LandmarkClip
+from vid2vid.annotators.mediapipe_points import GUESSED, MESH_68, body_25
 from vid2vid.data import Dataset, check_dataset
 from vid2vid.data.prepare import prepare
 from vid2vid.errors import UserError
@@ -117,8 +117,12 @@ def test_a_mesh_is_sketched_by_its_outlines(tmp_path: Path) -> None:
     assert np.array_equal(image[0], sketch_face(mesh, SIZE))
     assert image[0].any()
     assert not image[1].any()
-    with pytest.raises(UserError, match="landmarks"):  # the published drawing has dlib's points
-        Dataset.open(home, condition="face")
+    published = Dataset.open(home, condition="face").clips[0]
+    drawn = published.read(0, 2)
+    assert drawn.image is not None
+    assert np.array_equal(drawn.image[0], draw_face(mesh[list(MESH_68)], SIZE, drawn.frames[0]))
+    assert not drawn.image[1, ..., 0].any()
+    assert len(set(MESH_68)) == 68
     for points in (68, 478):
         assert all(max(indices) < points for indices, _, _ in OUTLINES[points])
 

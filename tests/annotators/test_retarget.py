@@ -12,7 +12,7 @@ import pytest
 from drawn_people import face, person
 
 from vid2vid.annotators import Keypoints, write_landmarks, write_openpose
-from vid2vid.annotators.drawn import LandmarkClip
+from vid2vid.annotators.landmark_clip import LandmarkClip
 from vid2vid.annotators.retarget import (
     body_scale,
     body_statistics,
@@ -194,7 +194,7 @@ def test_what_cannot_be_retargeted_is_said(tmp_path: Path) -> None:
     shutil.rmtree(subject / "landmarks")
     mesh = np.random.default_rng(0).uniform(0, 100, (4, 478, 2)).tolist()
     (subject / "face478.json").write_text(json.dumps({"frames": mesh}))
-    with pytest.raises(UserError, match="faces of 478 points"):
+    with pytest.raises(UserError, match=r"other points than the driver's .478 points of a face, and 68."):
         ConditionSource(driver, sketch, retarget=subject)
     (subject / "face478.json").write_text(json.dumps({"frames": [[]] * 4}))
     with pytest.raises(UserError, match="nobody is found"):

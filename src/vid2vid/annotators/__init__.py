@@ -13,12 +13,13 @@ from vid2vid.annotators.protocol import (
     Labeller,
     Pass,
     annotator_names,
+    finds_points,
     gives_instances,
     open_annotator,
     open_annotators,
     picture_problem,
 )
-from vid2vid.annotators.smoothing import OneEuro, fill_gaps, smooth_points
+from vid2vid.annotators.smoothing import OneEuro, Steady, fill_gaps, smooth_points, steady_clip
 
 __all__ = [
     "Annotator",
@@ -27,12 +28,14 @@ __all__ = [
     "Labeller",
     "OneEuro",
     "Pass",
+    "Steady",
     "annotator_names",
     "draw_face",
     "draw_openpose",
     "draw_pose",
     "face_crop",
     "fill_gaps",
+    "finds_points",
     "follow_person",
     "gives_instances",
     "iuv_picture",
@@ -45,6 +48,7 @@ __all__ = [
     "read_openpose",
     "sketch_face",
     "smooth_points",
+    "steady_clip",
     "write_landmarks",
     "write_openpose",
 ]

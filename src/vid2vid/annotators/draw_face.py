@@ -106,8 +106,8 @@ def part_labels(points: np.ndarray, size: Size) -> np.ndarray:
 def face_crop(faces: Iterable[np.ndarray | None], size: Size) -> tuple[int, int, int, int] | None:
     """The square that shows a clip's face, for all its frames: (x, y, width, height) within ``size``.
 
-    As published it is 2.5 times as wide as the landmarks and lies a little higher; there it was taken from the
-    first frame. Here the borders of the landmarks are medians over the clip, so that no frame that is off
+    As published it is 2.5 times as wide as the landmarks and lies a little higher; there it was taken from
+    the first frame. Here the borders of the landmarks are medians over the clip, so that no frame that is off
     counts, and a face that moves about makes it larger, up to the frame. None where there is no face.
 
     Args:

@@ -50,8 +50,7 @@ class Edges:
     window: int = WINDOW
     depth: int = DEPTH
 
-    folder = "edges"
-    points_file = None
+    result = "edges"
 
     @classmethod
     def of(cls, argument: str) -> Edges:
@@ -154,8 +153,7 @@ class Sketch:
     slope: float = 25.0
 
     name = "sketch"
-    folder = "sketch"
-    points_file = None
+    result = "sketch"
     memory = 0
 
     @property

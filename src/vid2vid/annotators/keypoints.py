@@ -70,6 +70,11 @@ class Keypoints:
         return left, top, right, bottom
 
 
+Found = Keypoints | np.ndarray
+"""What is found of somebody in a frame: joints, or points in pixels, (N, 2) of a face, or (N, 3) with how
+sure each is."""
+
+
 def follow_person(frames: list[list[Keypoints]]) -> list[Keypoints | None]:
     """The same person in every frame of a clip: the largest at first, then whoever overlaps them most.
 

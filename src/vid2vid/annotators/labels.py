@@ -30,8 +30,7 @@ class Labels:
     device: str = "auto"
 
     name = "labels"
-    folder = "labels"
-    points_file = None
+    result = "labels"
 
     @classmethod
     def of(cls, argument: str, classes: LabelSchema | None = None, device: str = "auto") -> Labels:

@@ -1,4 +1,4 @@
-"""One protocol for everything that draws a condition from frames, and the register of who there is."""
+"""One protocol for everything that finds in frames what describes them, and the register of who there is."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from vid2vid.errors import UserError
 class Drawn:
     """What an annotator makes of one frame.
 
-    picture: (H, W, 3) uint8 RGB, the condition, of the frame's size; a `Labeller`'s is (H, W) class ids.
-    points: [x, y] each, in pixels of the frame; empty where nothing was found; None: it finds no points.
+    picture: (H, W, 3) uint8 RGB, the condition, of the frame's size; a `Labeller`'s is (H, W) class ids;
+        None: it finds points, from which conditions are drawn when they are read (`annotators.drawn`).
+    points: [x, y, ...] each, in pixels of the frame; empty where nothing was found; None: it draws a picture.
     instances: (H, W) int32, 0 = no object, an id for each that it keeps in the clip; None: not told apart.
     """
 
-    picture: np.ndarray
+    picture: np.ndarray | None = None
     points: list[list[float]] | None = None
     instances: np.ndarray | None = None
 
@@ -43,7 +44,7 @@ class Pass(Protocol):
 
 
 class Annotator(Protocol):
-    """Draws the condition of each frame of a clip.
+    """Draws the condition of each frame of a clip, or finds the points that it is drawn from.
 
     Cheap to hold and to send to other processes; what is heavy is opened in ``begin``.
     """
@@ -53,12 +54,9 @@ class Annotator(Protocol):
         """For messages and records: "edges", "edges:median", "face"."""
 
     @property
-    def folder(self) -> str:
-        """The name of the condition, and of the folder it is written to."""
-
-    @property
-    def points_file(self) -> str | None:
-        """The file beside that folder that its points are written to, "face478.json"; None without points."""
+    def result(self) -> str:
+        """What appears beside the frames: a folder of pictures, named like the condition, "edges"; or a file
+        of points, "face478.json"."""
 
     @property
     def memory(self) -> int | None:
@@ -90,6 +88,11 @@ class Labeller(Annotator, Protocol):
         """Whether it tells objects apart: `Drawn` then has instances."""
 
 
+def finds_points(annotator: Annotator) -> bool:
+    """Whether it gives points rather than pictures."""
+    return annotator.result.endswith(".json")
+
+
 def gives_instances(annotator: Annotator) -> bool:
     """Whether instance maps belong to its condition."""
     return isinstance(annotator, Labeller) and annotator.instances
@@ -110,9 +113,15 @@ def _sketch(argument: str) -> Annotator:
 
 
 def _face(argument: str) -> Annotator:
-    from vid2vid.annotators.face_landmarks import FaceLandmarks
+    from vid2vid.annotators.landmarkers import Landmarker
 
-    return FaceLandmarks.of(argument)
+    return Landmarker.of("face", argument)
+
+
+def _pose(argument: str) -> Annotator:
+    from vid2vid.annotators.landmarkers import Landmarker
+
+    return Landmarker.of("pose", argument)
 
 
 def _labels(argument: str, classes: LabelSchema | None = None, device: str = "auto") -> Annotator:
@@ -125,6 +134,7 @@ _OPENERS: dict[str, Callable[[str], Annotator]] = {
     "edges": _edges,
     "sketch": _sketch,
     "face": _face,
+    "pose": _pose,
     "labels": _labels,
 }
 """By name; each is given what stands after the colon, or ""."""
@@ -138,10 +148,9 @@ def annotator_names() -> tuple[str, ...]:
 def open_annotator(spec: str, classes: LabelSchema | None = None, device: str = "auto") -> Annotator:
     """The annotator a user named, NAME or NAME:ARGUMENT.
 
-    "edges" or "edges:median": Canny. "sketch": soft pencil lines. "face" or "face:FILE":
-    MediaPipe's face landmarker with the model in the user's cache or in a file. "labels:FOLDER" or
-    "labels:ID": a segmentation network of transformers. Nothing is ever downloaded but a network that is
-    named by its id on the hub.
+    "edges" or "edges:median": Canny. "sketch": soft pencil lines. "face" and "pose",
+    or "face:FILE": MediaPipe's landmarkers, with the model in the user's cache, to where it is downloaded
+    once, or in a file. "labels:FOLDER" or "labels:ID": a segmentation network of transformers.
 
     Args:
         classes: what label maps are written in; None: Cityscapes.
@@ -166,12 +175,12 @@ def open_annotators(specs: Sequence[str], classes: LabelSchema | None = None) ->
     annotators = [open_annotator(word, classes) for word in dict.fromkeys(words)]
     if classes is not None and not any(isinstance(one, Labeller) for one in annotators):
         raise UserError("classes: nothing is annotated that has classes; add --annotate labels:NETWORK")
-    by_folder: dict[str, Annotator] = {}
+    by_result: dict[str, Annotator] = {}
     for annotator in annotators:
-        other = by_folder.setdefault(annotator.folder, annotator)
+        other = by_result.setdefault(annotator.result, annotator)
         if other is not annotator:
             raise UserError(
-                f"annotate {other.name},{annotator.name}: both write {annotator.folder}/; choose one of them"
+                f"annotate {other.name},{annotator.name}: both write {annotator.result}; choose one of them"
             )
     return annotators
 

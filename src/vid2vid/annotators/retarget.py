@@ -5,13 +5,15 @@ What is needed of a clip are its statistics; with those of both, frames are chan
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from vid2vid.annotators.draw_face import OUTLINES
-from vid2vid.annotators.keypoints import BODY, SEEN, Keypoints
+from vid2vid.annotators.keypoints import BODY, SEEN, Found, Keypoints
 
 _LIMBS = (
     *((1, 0), (1, 2), (1, 5), (1, 8), (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (8, 12), (9, 10), (10, 11)),
@@ -43,6 +45,28 @@ _RAREST = 0.05
 """Share of a clip's frames that a point or limb must be seen in to count."""
 _MOST = 2.0
 """A limb is no more than so many times as much longer or shorter as the whole person is."""
+
+
+def retargeting(driver: Sequence[Found], subject: Sequence[Found]) -> Callable[[Any], Any]:
+    """What makes of each frame of the driver one of the subject.
+
+    Args:
+        driver: frames of a clip, or a choice of them, at least one.
+        subject: likewise.
+
+    Raises:
+        ValueError: faces of other points, or a face and a body.
+    """
+    if isinstance(driver[0], Keypoints) and isinstance(subject[0], Keypoints):
+        bodies = [[f for f in found if isinstance(f, Keypoints)] for found in (driver, subject)]
+        moved, aim = (body_statistics(found) for found in bodies)
+        return partial(retarget_body, driver=moved, subject=aim)
+    faces = [[f for f in found if isinstance(f, np.ndarray)] for found in (driver, subject)]
+    counts = [len(found[0]) if found else 0 for found in faces]
+    if counts[0] != counts[1]:
+        raise ValueError(f"{counts[1]} points of a face, and {counts[0]}")
+    looks, shown = (face_statistics(found) for found in faces)
+    return partial(retarget_face, driver=looks, subject=shown)
 
 
 @dataclass(frozen=True, eq=False)

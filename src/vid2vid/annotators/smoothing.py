@@ -1,13 +1,21 @@
-"""Keypoints over time: trembling taken out by the one-euro filter, short gaps filled."""
+"""Points over time: trembling taken out by the one-euro filter, short gaps filled."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from vid2vid.annotators.keypoints import SEEN
+from vid2vid.annotators.keypoints import SEEN, Found, Keypoints
+
+_CUTOFF = 1.0
+"""Hz, for points at rest."""
+_RESPONSE = 12.0
+"""Hz more where a point moves, in a second, as far as the person or the face is large."""
+_LONGEST = 5
+"""Frames of a gap that is filled."""
 
 
 class OneEuro:
@@ -98,3 +106,70 @@ def fill_gaps(points: np.ndarray, longest: int = 5) -> np.ndarray:
                 filled[before + 1 : after, number, :2] = ends[0, :2] * (1 - share) + ends[1, :2] * share
                 filled[before + 1 : after, number, 2] = ends[:, 2].min()
     return filled
+
+
+def steady_clip(frames: Sequence[Found | None], rate: float) -> list[Found | None]:
+    """A clip's points without trembling and short gaps; what is missing for longer stays None.
+
+    Args:
+        frames: all of one kind; None: nothing was found.
+        rate: frames per second.
+    """
+    like = next((found for found in frames if found is not None), None)
+    if like is None:
+        return list(frames)
+    nothing = np.zeros_like(_as_points(like))
+    points = np.stack([nothing if found is None else _as_points(found) for found in frames])
+    size = float(np.median([_extent(frame) for frame in points if (frame[:, 2] > SEEN).any()] or [1.0]))
+    points = smooth_points(fill_gaps(points, _LONGEST), rate, _CUTOFF, _RESPONSE / max(size, 1.0))
+    return [_as_found(frame, like) if (frame[:, 2] > SEEN).any() else None for frame in points]
+
+
+class Steady:
+    """The same frame by frame, for what cannot be looked ahead in: a gap is bridged by the last place.
+
+    Args:
+        rate: frames per second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._filter: OneEuro | None = None
+        self._last: np.ndarray | None = None
+        self._unseen = np.zeros(0, np.int64)
+
+    def __call__(self, found: Found | None) -> Found | None:
+        """The next frame."""
+        if found is not None:
+            self._like, points = found, _as_points(found).astype(np.float32)
+        elif self._last is None:
+            return None
+        else:
+            points = np.zeros_like(self._last)
+        if self._filter is None or self._last is None:
+            self._filter = OneEuro(self._rate, _CUTOFF, _RESPONSE / max(_extent(points), 1.0))
+            self._last, self._unseen = points, np.full(len(points), _LONGEST)
+        seen = points[:, 2] > SEEN
+        self._unseen = np.where(seen, 0, self._unseen + 1)
+        held = ~seen & (self._unseen <= _LONGEST)
+        self._last = np.where(
+            held[:, None], self._last, self._filter(np.where(held[:, None], self._last, points))
+        )
+        return _as_found(self._last, self._like) if (self._last[:, 2] > SEEN).any() else None
+
+
+def _as_points(found: Found) -> np.ndarray:
+    """(N, 3): x, y, how sure."""
+    points = found.points if isinstance(found, Keypoints) else found
+    return points if points.shape[1] == 3 else np.concatenate([points, np.ones((len(points), 1))], axis=1)
+
+
+def _as_found(points: np.ndarray, like: Found) -> Found:
+    """The inverse of `_as_points`."""
+    return Keypoints.from_points(points) if isinstance(like, Keypoints) else points[:, : like.shape[1]]
+
+
+def _extent(points: np.ndarray) -> float:
+    """The longer side of the box around what is seen, pixels."""
+    seen = points[points[:, 2] > SEEN, :2]
+    return float(np.ptp(seen, axis=0).max()) if len(seen) else 0.0

@@ -18,6 +18,7 @@ def prepare(
     start: float | None = None,
     end: float | None = None,
     crop: str | None = None,
+    smooth: bool = False,
     frames: int | None = None,
     seed: int = 0,
     whole: bool = False,
@@ -29,10 +30,11 @@ def prepare(
     goes on where it was interrupted.
 
     --annotate draws the conditions from the frames, into a folder of that name beside them: edges (Canny,
-    white on black; edges:median for thresholds from the median grey), sketch (soft grey lines on white), and
-    face, which writes face_lines (the outlines of a face in three colours) and face478.json (its points) and
-    needs pip install 'vid2vid[annotate]' and MediaPipe's face_landmarker.task, in ~/.cache/vid2vid or named
-    as face:FILE. labels:FOLDER or labels:ID writes labels (class ids), labels.yaml and, from a network that
+    white on black; edges:median for thresholds from the median grey) and sketch (soft grey lines on white).
+    face and pose find points by MediaPipe (pip install 'vid2vid[annotate]'; its model is downloaded once into
+    ~/.cache/vid2vid, or named as face:FILE) and write face478.json and pose33.json, from which training draws
+    data.condition=face_sketch, face (as published, 15 channels), pose or openpose.
+    labels:FOLDER or labels:ID writes labels (class ids), labels.yaml and, from a network that
     finds objects, instances: by SegFormer, Mask2Former, OneFormer and their kin through transformers (pip
     install 'vid2vid[annotate]'), from a folder that save_pretrained wrote or by an id of the hub, from where
     transformers then fetches it. Conditions are drawn at --size: best what the recipe trains at, for a
@@ -42,7 +44,7 @@ def prepare(
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
         out (DATASET): the dataset's folder (default: none is made, --annotate adds to the sources, which are
             clips or datasets)
-        annotate (NAME): draw these conditions: edges, sketch, face, labels:NETWORK; several: edges,sketch
+        annotate (NAME): draw these conditions: edges, sketch, face, pose, labels:NETWORK; several: edges,pose
         classes (FILE): a labels.yaml: the classes of labels:NETWORK, mapped by name; what it does not know
             becomes its first ignored class (default: those of Cityscapes)
         workers (N): processes that draw; 0 draws without others
@@ -50,7 +52,9 @@ def prepare(
         fps (RATE): frames per second, such as 15 or 30000/1001: at each tick the nearest frame (default: all)
         start (SECONDS): begin here in each source
         end (SECONDS): end here in each source
-        crop (X,Y,W,H): take this box of the picture, in pixels of the source
+        crop (X,Y,W,H|face): take this box of the picture, in pixels of the source; or the square around the
+            face, the same for all frames of a shot
+        smooth: take the trembling out of points that are found, and fill gaps of up to 5 frames
         frames (N): at most so many frames of each source; of the city as many
         seed (N): the city's seed
         whole: do not split at scene cuts
@@ -59,6 +63,7 @@ def prepare(
     Example:
         vid2vid prepare drive.mp4 --out data/drive --size 512x256 --fps 15 --start 3 --end 30
         vid2vid prepare data/drive --annotate edges,sketch --workers 4
+        vid2vid prepare me.mp4 --out data/me --annotate face --crop face --size 256x256 --smooth
         vid2vid prepare data/drive --annotate labels:models/segformer
     """
     from vid2vid.cli.bar import Bar
@@ -76,6 +81,7 @@ def prepare(
             start=start,
             end=end,
             crop=crop,
+            smooth=smooth,
             split_cuts=not whole,
             frames=frames,
             seed=seed,

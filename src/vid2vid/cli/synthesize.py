@@ -15,6 +15,8 @@ def synthesize(
     style: list[str] | None = None,
     relabel: list[str] | None = None,
     retarget: Path | None = None,
+    crop: str | None = None,
+    smooth: bool = False,
     frames: str | None = None,
     size: tuple[int, int] | None = None,
     native: bool = False,
@@ -30,15 +32,18 @@ def synthesize(
             --annotate raw frames: a video, a folder of pictures, a clip
         out (X): a video (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions
         annotate (NAME): draw the conditions from raw frames on the way, as prepare --annotate did for the
-            training set: edges, sketch, face or labels:NETWORK (a folder or hub id; in the model's classes)
+            training set: edges, sketch, face, pose or labels:NETWORK (a folder or hub id; in the model's
+            classes)
         first_frame (SOURCE): the first frames: pictures, which come out as they are; or a clip or video,
             whose frames are taken; or an image model, which paints them; or self, for self-made ones
             (default: the model's own image generator, else self-made)
         style (STYLE): how things look, for a model with styles: a number (0 is most common), random (each
             object draws its own), or by class, such as 0,car=random,tree=2; several make a grid
         relabel (OLD=NEW): semantic edits, such as tree=building
-        retarget (CLIP): give a driver of landmarks (pose, openpose, face, face_sketch) the place, size and
+        retarget (CLIP): give a driver's landmarks (pose, openpose, face, face_sketch) the place, size and
             proportions of the person of this clip, best the one the model was trained on
+        crop (X,Y,W,H|face): use this box of a driver's picture, or the square around its face
+        smooth: take the trembling out of a driver's landmarks
         frames (START:STOP): render this part of the conditions (default: all)
         size (WxH): size of the frames (default: what the model was trained at)
         native: keep the size of the conditions instead
@@ -48,7 +53,7 @@ def synthesize(
 
     Example:
         vid2vid synthesize runs/drive data/drive/clip --frames 57: --out drive.mp4
-        vid2vid synthesize runs/me driver.mp4 --annotate edges --out new.mp4
+        vid2vid synthesize runs/me driver.mp4 --annotate face --retarget data/me/clip --out new.mp4
     """
     from vid2vid.cli.bar import Bar
     from vid2vid.inference import synthesize as run
@@ -63,6 +68,8 @@ def synthesize(
             styles=style or (),
             relabel=relabel or (),
             retarget=retarget,
+            crop=crop,
+            smooth=smooth,
             frames=frames,
             size=size,
             native=native,

@@ -12,18 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
-from vid2vid.annotators import Annotator, Labeller, gives_instances, open_annotators
+from vid2vid.annotators import (
+    Annotator,
+    Labeller,
+    finds_points,
+    gives_instances,
+    open_annotators,
+    steady_clip,
+)
 from vid2vid.conditions import LabelSchema
-from vid2vid.data.drawing_jobs import INSTANCES, Job, Target, finished, points_path, run_jobs
+from vid2vid.data.drawing_jobs import INSTANCES, Job, Target, finished, points_path, rounded_points, run_jobs
 from vid2vid.data.layout import ClipFiles, find_clips
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
-from vid2vid.video import PictureFolder, TimedSource, list_pictures, make_folder, open_frames, whole_file
+from vid2vid.video import PictureFolder, TimedSource, make_folder, open_frames, whole_file
 
 RECORD = "annotation.yaml"
-"""In the folder of a condition: what drew it, from which frames."""
+"""In the folder of a condition: what drew it, from which frames. A file of points holds that itself."""
 
 CHUNK = 48
 """Frames of one job: long beside the frames that are seen again at its beginning."""
@@ -33,6 +41,7 @@ def annotate(
     roots: Sequence[Path | str],
     annotators: Sequence[str | Annotator],
     *,
+    smooth: bool = False,
     workers: int = 0,
     progress: Progress = silent,
 ) -> list[Path]:
@@ -40,13 +49,14 @@ def annotate(
 
     A condition appears under its name when all of its pictures are there; until then they wait in a hidden
     folder beside it, and the next call goes on from them. Pictures do not depend on how often that happened,
-    nor on the number of workers. Points (of faces, say) are written to a file beside it, as ``width``,
-    ``height`` and ``frames``; with label maps come ``labels.yaml`` and, where objects are told apart,
-    ``instances/``.
+    nor on the number of workers. Points, of faces or bodies, become one file, ``face478.json`` or
+    ``pose33.json``, with ``width``, ``height`` and ``frames``; with label maps come ``labels.yaml`` and,
+    where objects are told apart, ``instances/``.
 
     Args:
         roots: clips, or folders of clips, as ``Dataset.open`` finds them.
         annotators: opened, or by name: "edges", "sketch", "edges,sketch".
+        smooth: take the trembling out of points, and fill gaps of up to 5 frames.
         workers: processes that draw; 0: this one does. With any, a script that calls this needs the usual
             ``if __name__ == "__main__"``.
         progress: counts pictures.
@@ -64,25 +74,25 @@ def annotate(
     opened = [one for one in annotators if not isinstance(one, str)]
     opened += open_annotators([one for one in annotators if isinstance(one, str)])
     clips = {files.home: files for root in roots for files in _clips(Path(root))}
-    strips = [strip for files in clips.values() for strip in _strips(files, opened)]
+    strips = [strip for files in clips.values() for strip in _strips(files, opened, smooth)]
     for strip in strips:
         strip.begin()
     jobs = list(_jobs(strips))
-    left = Counter(target.folder for job in jobs for target in job.targets)
+    left = Counter(target.part for job in jobs for target in job.targets)
     for strip in strips:
-        if not left[strip.folder]:
+        if not left[strip.part]:
             strip.finish()
-    by_folder = {strip.folder: strip for strip in strips}
+    by_part = {strip.part: strip for strip in strips}
     total = sum(len(strip.source) for strip in strips)
-    done = total - sum(len(strip.missing()) for strip in strips if left[strip.folder])
+    done = total - sum(len(strip.missing()) for strip in strips if left[strip.part])
     try:
         for job, drawn, over in run_jobs(jobs, workers):
             done += drawn
             progress(done, total, job.name)
             for target in job.targets if over else ():
-                left[target.folder] -= 1
-                if not left[target.folder]:
-                    by_folder[target.folder].finish()
+                left[target.part] -= 1
+                if not left[target.part]:
+                    by_part[target.part].finish()
     finally:
         for strip in strips:
             strip.drop_if_empty()
@@ -104,29 +114,34 @@ def _clips(root: Path) -> list[ClipFiles]:
 
 @dataclass(frozen=True)
 class _Strip:
-    """One condition of one clip on its way: ``folder`` is where it will be, ``part`` where it is now."""
+    """One condition of one clip on its way: ``place`` is where it will be, ``part`` where it is now."""
 
     clip: ClipFiles
     annotator: Annotator
     source: TimedSource
     names: tuple[str, ...]
     record: dict[str, Any]
+    smooth: bool
 
     @property
-    def folder(self) -> Path:
-        return self.clip.home / self.annotator.folder
+    def place(self) -> Path:
+        return self.clip.home / self.annotator.result
 
     @property
     def part(self) -> Path:
-        return self.folder.with_name(f".{self.folder.name}.part")
+        return self.place.with_name(f".{self.place.name}.part")
 
     @property
     def instances(self) -> Path:
         return self.clip.home / INSTANCES
 
+    @property
+    def _gives_instances(self) -> bool:
+        return gives_instances(self.annotator)
+
     def is_there(self) -> bool:
         """Whether it was drawn before. UserError where something else is in its place."""
-        found = _read(self.folder / RECORD)
+        found = _annotation(self.place) if finds_points(self.annotator) else _read(self.place / RECORD)
         if found == self.record:
             return True
         if found is not None:
@@ -134,13 +149,9 @@ class _Strip:
             was = (
                 "from other frames" if key == "of" else f"{key} {found.get(key)}, now {self.record.get(key)}"
             )
-            raise UserError(f"{self.folder}: was drawn otherwise ({was}); remove it to have it drawn anew")
-        points = self.annotator.points_file
-        ours = _read(self.part / RECORD) == self.record  # the points come before the folder has its name
-        made = [self.clip.home / points] if points else []
-        made += [self.instances] if gives_instances(self.annotator) else []
-        others = [self.folder] if ours else [self.folder, *made]
-        for path in others:
+            raise UserError(f"{self.place}: was drawn otherwise ({was}); remove it to have it drawn anew")
+        ours = _read(self.part / RECORD) == self.record  # instances come before the folder has its name
+        for path in (self.place, self.instances) if self._gives_instances and not ours else (self.place,):
             if path.exists():
                 raise UserError(
                     f"{path}: is there already and was not drawn by --annotate; move it away first"
@@ -153,7 +164,7 @@ class _Strip:
         """Keep what an interrupted call has drawn, if it was drawn of the same frames in the same way."""
         if _read(self.part / RECORD) != self.record:
             shutil.rmtree(self.part, ignore_errors=True)
-        elif gives_instances(self.annotator) and self.instances.is_dir():
+        elif self._gives_instances and self.instances.is_dir():
             self.instances.rename(self.part / INSTANCES)  # it was killed while it gave names
         make_folder(self.part)
         with whole_file(self.part / RECORD) as temporary:
@@ -164,25 +175,26 @@ class _Strip:
         return [t for t, name in enumerate(self.names) if not finished(self.part, name, self.annotator)]
 
     def finish(self) -> None:
-        """All pictures are there: gather the points, and give the folder its name."""
-        if self.annotator.points_file:
-            self._gather(self.clip.home / self.annotator.points_file)
+        """All frames are done: gather the points, or give the folder its name."""
+        if finds_points(self.annotator):
+            self._gather()
+            shutil.rmtree(self.part)
+            return
         if isinstance(self.annotator, Labeller) and self.clip.label_list is None:
             self.annotator.classes.write(self.clip.home / "labels.yaml")
-        if gives_instances(self.annotator):
+        if self._gives_instances:
             (self.part / INSTANCES).rename(self.instances)
-        self.part.rename(self.folder)
-        # The points of single frames have been gathered; hidden files are what a killed run left.
-        for leftover in (*self.folder.glob(".*"), *self.folder.glob("*.json")):
+        self.part.rename(self.place)
+        for leftover in self.place.glob(".*"):  # hidden files are what a killed run left
             with suppress(OSError):
                 leftover.unlink()
 
     def drop_if_empty(self) -> None:
-        """Take the part away if there is no picture in it; what has been drawn stays for the next call."""
-        if self.part.is_dir() and not list_pictures(self.part):
+        """Take the part away if nothing was drawn; what was drawn stays for the next call."""
+        if self.part.is_dir() and len(self.missing()) == len(self.names):
             shutil.rmtree(self.part, ignore_errors=True)
 
-    def _gather(self, target: Path) -> None:
+    def _gather(self) -> None:
         files = [points_path(self.part, name) for name in self.names]
         frames = [json.loads(file.read_text(encoding="utf-8")) for file in files]
         if not any(frames):
@@ -191,14 +203,16 @@ class _Strip:
                 f"{self.clip.strips['frames'].path}: {self.annotator.name} found nothing in any of its "
                 f"{len(frames)} frames; leave this clip out, or give larger pictures"
             )
+        if self.smooth:
+            steady = steady_clip(
+                [np.array(points) if points else None for points in frames], float(self.source.info.rate)
+            )
+            frames = [
+                rounded_points(points.tolist()) if isinstance(points, np.ndarray) else [] for points in steady
+            ]
         width, height = self.source.info.size
-        content = {
-            "width": width,
-            "height": height,
-            "landmarks": self.annotator.fingerprint,
-            "frames": frames,
-        }
-        with whole_file(target) as temporary:
+        content = {"width": width, "height": height, "annotation": self.record, "frames": frames}
+        with whole_file(self.place) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -210,7 +224,7 @@ def _refuse_other_classes(clip: ClipFiles, classes: LabelSchema) -> None:
         )
 
 
-def _strips(clip: ClipFiles, annotators: Sequence[Annotator]) -> Iterator[_Strip]:
+def _strips(clip: ClipFiles, annotators: Sequence[Annotator], smooth: bool) -> Iterator[_Strip]:
     """Those of a clip's conditions that are not there yet."""
     frames = clip.strips["frames"]
     source = open_frames(frames.path)
@@ -227,7 +241,10 @@ def _strips(clip: ClipFiles, annotators: Sequence[Annotator]) -> Iterator[_Strip
             "frames": len(source),
             "of": hashlib.sha256(facts).hexdigest()[:16],
         }
-        strip = _Strip(clip, annotator, source, tuple(names), record)
+        steadied = smooth and finds_points(annotator)
+        if steadied:
+            record["smooth"] = True
+        strip = _Strip(clip, annotator, source, tuple(names), record, steadied)
         if not strip.is_there():
             yield strip
 
@@ -236,7 +253,7 @@ def _jobs(strips: Sequence[_Strip]) -> Iterator[Job]:
     """What is to be done, in parts; annotators with a short memory share the decoding of a clip."""
     groups: dict[tuple[Path, str], list[_Strip]] = {}
     for strip in strips:
-        shared = "" if strip.annotator.memory is not None else strip.annotator.folder
+        shared = "" if strip.annotator.memory is not None else strip.annotator.result
         groups.setdefault((strip.clip.home, shared), []).append(strip)
     for (_, alone), group in groups.items():
         first = group[0]
@@ -244,7 +261,7 @@ def _jobs(strips: Sequence[_Strip]) -> Iterator[Job]:
         parts: dict[int, list[int]] = {}
         for t in wanted:
             parts.setdefault(0 if alone else t // CHUNK, []).append(t)
-        targets = tuple(Target(strip.annotator, strip.folder, strip.part) for strip in group)
+        targets = tuple(Target(strip.annotator, strip.part) for strip in group)
         for part in parts.values():
             yield Job(first.clip.name, first.source, {t: first.names[t] for t in part}, targets)
 
@@ -255,3 +272,13 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _annotation(points: Path) -> dict[str, Any] | None:
+    """The record within a file of points, where it was made here."""
+    try:
+        found = json.loads(points.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    record = found.get("annotation") if isinstance(found, dict) else None
+    return record if isinstance(record, dict) else None

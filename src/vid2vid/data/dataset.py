@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from vid2vid.annotators.disturb import Disturbance
-from vid2vid.annotators.drawn import DRAWN, LandmarkClip
+from vid2vid.annotators.drawn import DRAWN
+from vid2vid.annotators.landmark_clip import LandmarkClip
 from vid2vid.conditions import ConditionSchema, LabelSchema
 from vid2vid.data.layout import ClipFiles, Strip, find_clips
 from vid2vid.data.pictures import Pictures, class_indices

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vid2vid.annotators.drawn import DRAWN, LandmarkClip, has_landmarks
+from vid2vid.annotators.drawn import DRAWN
+from vid2vid.annotators.landmark_clip import LandmarkClip, has_landmarks
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.dataset import parse_part
 from vid2vid.data.findings import Finding, Report

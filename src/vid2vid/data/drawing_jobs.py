@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vid2vid.annotators import Annotator, gives_instances
+from vid2vid.annotators import Annotator, finds_points, gives_instances
 from vid2vid.data.processes import leave_with_parent, start_worker, worker_context
 from vid2vid.errors import UserError
 from vid2vid.video import TimedSource, whole_file, write_picture
@@ -28,10 +28,9 @@ INSTANCES = "instances"
 
 @dataclass(frozen=True)
 class Target:
-    """One condition that a job works on. folder: where it will be; part: where its pictures go until then."""
+    """One condition that a job works on. part: the folder where it waits until all of it is there."""
 
     annotator: Annotator
-    folder: Path
     part: Path
 
 
@@ -50,9 +49,10 @@ class Job:
 
 def finished(part: Path, name: str, annotator: Annotator) -> bool:
     """Whether a frame has been drawn; files appear whole or not at all."""
-    points = annotator.points_file is None or points_path(part, name).is_file()
+    if finds_points(annotator):
+        return points_path(part, name).is_file()
     instances = not gives_instances(annotator) or _picture_path(part / INSTANCES, name).is_file()
-    return points and instances and _picture_path(part, name).is_file()
+    return instances and _picture_path(part, name).is_file()
 
 
 def points_path(part: Path, name: str) -> Path:
@@ -90,15 +90,20 @@ def draw(job: Job) -> Iterator[int]:
                     _write_points(points_path(target.part, name), drawn.points)
                 if drawn.instances is not None:
                     _write_instances(_picture_path(target.part / INSTANCES, name), drawn.instances)
-                write_picture(_picture_path(target.part, name), drawn.picture)
+                if drawn.picture is not None:
+                    write_picture(_picture_path(target.part, name), drawn.picture)
                 count += 1
             yield count
 
 
 def _write_points(path: Path, points: list[list[float]]) -> None:
-    rounded = [[round(value, _DECIMALS) for value in point] for point in points]
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(rounded), encoding="utf-8")
+        temporary.write_text(json.dumps(rounded_points(points)), encoding="utf-8")
+
+
+def rounded_points(points: list[list[float]]) -> list[list[float]]:
+    """Points as files hold them: to a hundredth of a pixel."""
+    return [[round(value, _DECIMALS) for value in point] for point in points]
 
 
 def _write_instances(path: Path, ids: np.ndarray) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from vid2vid.annotators import read_landmarks, read_openpose, write_landmarks, write_openpose
-from vid2vid.annotators.drawn import LANDMARKS, OPENPOSE, landmark_files, match_files
+from vid2vid.annotators.drawn import LANDMARKS, OPENPOSE
+from vid2vid.annotators.landmark_clip import landmark_files, match_files
+from vid2vid.data.crop import Box, check_box, cut
 from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video import (
@@ -28,9 +30,6 @@ from vid2vid.video import (
     whole_file,
     write_picture,
 )
-
-Crop = tuple[int, int, int, int]
-"""x, y, width, height in pixels of the source."""
 
 _IDS = ("labels", "instances")  # pictures whose values are ids: never blended
 _VIDEO_PATTERN = "frames.*"
@@ -48,7 +47,7 @@ class Footage:
 
     path: Path
     source: TimedSource
-    crop: Crop
+    crop: Box
     size: Size
     conditions: dict[str, list[Path]]
     landmarks: list[Path]
@@ -57,7 +56,7 @@ class Footage:
 
     @classmethod
     def open(
-        cls, path: Path, *, crop: Crop | None, size: Size | None, rate: Fraction | None, partial: bool
+        cls, path: Path, *, crop: Box | None, size: Size | None, rate: Fraction | None, partial: bool
     ) -> Footage:
         """Open a video, a folder of pictures, or a clip folder.
 
@@ -76,11 +75,7 @@ class Footage:
         source = open_frames(frames, rate=None if recorded else rate, partial=partial)
         width, height = source.info.size
         crop = crop or (0, 0, width, height)
-        if crop[0] + crop[2] > width or crop[1] + crop[3] > height:
-            shown = ",".join(map(str, crop))
-            raise UserError(
-                f"{path}: the crop {shown} reaches outside its {width}x{height} pixels; make it smaller"
-            )
+        check_box(path, crop, (width, height))
         folders = (
             [p for p in sorted(path.iterdir()) if p.is_dir() and p.name[0] != "."] if path != frames else []
         )
@@ -98,7 +93,7 @@ class Footage:
             next((file for file in lists if file.is_file()), None),
         )
 
-    def without(self, names: Collection[str | None]) -> Footage:
+    def without(self, names: Collection[str]) -> Footage:
         """The same without the conditions, points and list of classes of these names: they are made anew."""
         return replace(
             self,
@@ -106,6 +101,10 @@ class Footage:
             landmarks=[file for file in self.landmarks if file.name not in names],
             labels=None if "labels.yaml" in names else self.labels,
         )
+
+    def cropped(self, crop: Box, size: Size | None) -> Footage:
+        """The same with another crop; ``size`` as in `open`."""
+        return replace(self, crop=crop, size=_final_size(size, crop[2:]))
 
     def write(self, folder: Path, chosen: np.ndarray, tell: Callable[[int], None]) -> None:
         """Write the chosen frames (indices, never falling) and what describes them, numbered from 0.
@@ -140,8 +139,7 @@ class Footage:
             yield from [frame.image] * times.get(index, 0)
 
     def _shaped(self, picture: np.ndarray, labels: bool = False) -> np.ndarray:
-        x, y, width, height = self.crop
-        return resize_picture(picture[y : y + height, x : x + width], self.size, labels)
+        return resize_picture(cut(picture, self.crop), self.size, labels)
 
     @property
     def _move(self) -> tuple[tuple[int, int], tuple[float, float]]:
@@ -168,6 +166,7 @@ class Footage:
                     f"{file}: {len(frames)} entries for {len(self.source)} frames; make them agree"
                 )
             (x, y), (across, down) = self._move
+            content.pop("annotation", None)  # it tells of other frames
             content["frames"] = [
                 [
                     [round((p[0] - x) * across, 3), round((p[1] - y) * down, 3), *p[2:]]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vid2vid.annotators.landmark_clip import has_landmarks
 from vid2vid.conditions import overlay
 from vid2vid.data.dataset import Clip, Dataset
 from vid2vid.data.layout import find_clips
@@ -17,6 +18,9 @@ from vid2vid.video import VideoWriter
 
 _NOT_DRAWN = ("instances", "flow")
 """Objects are drawn as borders in their label map; flow has no picture."""
+
+_OWN_DRAWINGS = ("face_sketch", "pose")
+"""What points are shown as."""
 
 
 def write_overlays(
@@ -45,6 +49,7 @@ def write_overlays(
     root = Path(root)
     found = find_clips(root, target=target, condition=condition or "labels")
     there = {name for files in found for name in files.strips if name not in (target, *_NOT_DRAWN)}
+    there |= {name for files in found for name in _OWN_DRAWINGS if has_landmarks(files.home, name)}
     names = [condition] if condition else sorted(there)
     if not names:
         raise UserError(f"{root}: nothing beside the {target} to lay over them; see prepare --annotate")

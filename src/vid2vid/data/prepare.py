@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from vid2vid.annotators import Annotator, Labeller, open_annotators
+from vid2vid.annotators import Annotator, Labeller, open_annotator, open_annotators
+from vid2vid.annotators.landmark_clip import LandmarkClip, has_landmarks
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.annotate import annotate as draw_conditions
-from vid2vid.data.footage import Crop, Footage
+from vid2vid.data.crop import FACE, Box, Crop, box_of_face, look_through, parse_crop
+from vid2vid.data.footage import Footage
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video import Part, as_rate, between, find_cuts, make_folder, whole_file
+from vid2vid.video import Part, PictureFolder, as_rate, between, find_cuts, make_folder, whole_file
 
 RECORD = "clip.yaml"
 _CITY = re.compile(r"city(?::(\d+))?")
@@ -41,6 +43,7 @@ def prepare(
     start: float | None = None,
     end: float | None = None,
     crop: Crop | str | None = None,
+    smooth: bool = False,
     split_cuts: bool = True,
     frames: int | None = None,
     seed: int = 0,
@@ -73,7 +76,10 @@ def prepare(
             rate.
         start: seconds of the source where it begins.
         end: seconds of the source where it ends.
-        crop: (x, y, width, height) or "x,y,width,height" in pixels of the source.
+        crop: (x, y, width, height) or "x,y,width,height" in pixels of the source; or "face": the square
+            around the face of each shot, the same in all its frames. Where it is, the clip's landmarks say,
+            else the landmarker of ``annotate`` face.
+        smooth: take the trembling out of the points that are found, and fill gaps of up to 5 frames.
         split_cuts: a clip per shot (NAME-000, NAME-001, ...), split at scene cuts; shots under 2 frames are
             dropped.
         frames: at most this many frames of each source; of the city as many (None: 120).
@@ -93,10 +99,11 @@ def prepare(
     annotators = open_annotators(annotate, None if classes is None else LabelSchema.read(classes))
     if out is None:
         _refuse_changes(sources, settings, annotators)
-        return draw_conditions(sources, annotators, workers=workers, progress=progress)
-    anew = {name for one in annotators for name in (one.folder, one.points_file)}
+        return draw_conditions(sources, annotators, smooth=smooth, workers=workers, progress=progress)
+    anew = {one.result for one in annotators}
     if any(isinstance(one, Labeller) for one in annotators):
         anew |= {"instances", "labels.yaml"}
+    finder = _face_finder(sources, annotators) if settings.crop == FACE else None
     out = Path(out)
     clips: list[Path] = []
     for name, source in _name_sources(sources, seed).items():
@@ -104,14 +111,15 @@ def prepare(
             clips.append(_prepare_city(out / name, source, settings, progress))
             continue
         footage = Footage.open(
-            source, crop=settings.crop, size=settings.size, rate=settings.fps, partial=partial
+            source, crop=settings.box, size=settings.size, rate=settings.fps, partial=partial
         ).without(anew)
         part = between(footage.source, source, start, end)
         cuts = _cuts(out / name, footage, part, settings, progress)
         for suffix, chosen in _shots(part, cuts, settings):
-            clips.append(_prepare_clip(out / (name + suffix), footage, chosen, cuts, settings, progress))
+            shot = footage if settings.crop != FACE else _around_face(footage, chosen, settings.size, finder)
+            clips.append(_prepare_clip(out / (name + suffix), shot, chosen, cuts, settings, progress))
     if annotators:
-        draw_conditions(clips, annotators, workers=workers, progress=progress)
+        draw_conditions(clips, annotators, smooth=smooth, workers=workers, progress=progress)
     return clips
 
 
@@ -141,16 +149,6 @@ def parse_size(size: Size | str) -> Size:
     if isinstance(pair, str) or len(pair) != 2 or max(pair) < 1:
         raise UserError(f"size {size}: not a size; write WIDTHxHEIGHT, one of them -1 to keep the aspect")
     return pair
-
-
-def parse_crop(crop: Crop | str) -> Crop:
-    """(x, y, width, height) of "16,0,480,270". Raises UserError."""
-    match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", crop.replace(" ", "")) if isinstance(crop, str) else None
-    box = tuple(map(int, match.groups())) if match else crop
-    if isinstance(box, str) or len(box) != 4 or min(box[:2]) < 0 or min(box[2:]) < 1:
-        raise UserError(f"crop {crop}: not a box; write X,Y,WIDTH,HEIGHT in pixels of the source")
-    x, y, width, height = box
-    return x, y, width, height
 
 
 @dataclass(frozen=True)
@@ -195,6 +193,11 @@ class _Settings:
             frames,
             partial,
         )
+
+    @property
+    def box(self) -> Box | None:
+        """The crop, where it is known beforehand."""
+        return None if self.crop == FACE else self.crop
 
     def record(self) -> dict[str, Any]:
         """The settings that were given, as YAML holds them."""
@@ -265,6 +268,27 @@ def _shots(part: Part, cuts: list[int], settings: _Settings) -> Iterator[tuple[s
             yield (f"-{number:03d}" if cuts else ""), chosen
 
 
+def _face_finder(sources: Sequence[Path | str], annotators: Sequence[Annotator]) -> Annotator | None:
+    """What finds the faces to crop to; None where all sources bring theirs along. Raises UserError."""
+    if all(has_landmarks(Path(source), "face_sketch") for source in sources):
+        return None
+    return next((one for one in annotators if one.name == FACE), None) or open_annotator(FACE)
+
+
+def _around_face(
+    footage: Footage, chosen: np.ndarray, size: Size | None, finder: Annotator | None
+) -> Footage:
+    """Cropped to the face of some of its frames. Raises UserError where there is none."""
+    source, native = footage.source, footage.source.info.size
+    if has_landmarks(footage.path, "face_sketch"):
+        stems = [file.stem for file in source.files] if isinstance(source, PictureFolder) else None
+        there = LandmarkClip("face_sketch", footage.path, native, stems, len(source))
+        faces = [there.points(t) for t in chosen.tolist()]
+    else:
+        faces = list(look_through(source, chosen.tolist(), finder or open_annotator(FACE)))
+    return footage.cropped(box_of_face(footage.path, faces, native), size)
+
+
 def _prepare_clip(
     clip: Path,
     footage: Footage,
@@ -283,6 +307,8 @@ def _prepare_clip(
         "cuts": cuts,
         "settings": settings.record(),
     }
+    if settings.crop == FACE:
+        record["face"] = list(footage.crop)
     if not _is_there(clip, record):
         with _whole_clip(clip, record) as folder:
             footage.write(folder, chosen, lambda done: progress(done, len(chosen), clip.name))

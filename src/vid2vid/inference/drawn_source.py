@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vid2vid.annotators.drawn import (
-    DENSEPOSE,
-    DRAWN,
-    LANDMARK_FOLDERS,
+from vid2vid.annotators.drawn import DENSEPOSE, DRAWN, LANDMARK_FOLDERS
+from vid2vid.annotators.landmark_clip import (
     LandmarkClip,
     has_landmarks,
     landmark_files,
@@ -22,6 +20,7 @@ from vid2vid.data.layout import VIDEOS
 from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video import (
+    DEFAULT_RATE,
     PICTURE_SUFFIXES,
     PictureFolder,
     TimedSource,
@@ -73,14 +72,12 @@ class DrawnSource:
         Raises:
             UserError: that clip holds no such landmarks, or nobody is in one of the two.
         """
-        home = _home(subject)
-        if not has_landmarks(home, self.name):
-            raise UserError(
-                f"--retarget {subject}: nothing there that {self.name} is drawn from; give the clip "
-                "folder of the person to be shown"
-            )
-        self._clip.retarget(DrawnSource(home, self.name)._clip)
+        self._clip.retarget(open_subject(subject, self.name))
         self.native = self._clip.native
+
+    def smooth(self) -> None:
+        """Draw it with the trembling taken out: see `LandmarkClip.smooth`."""
+        self._clip.smooth(float(self.rate or DEFAULT_RATE))
 
     def stem(self, t: int) -> str | None:
         """What frame t is called."""
@@ -109,6 +106,17 @@ def open_drawn(path: Path, schema: ConditionSchema) -> DrawnSource | None:
     if (drawn.channels == 3 and (as_pictures or as_video)) or not has_landmarks(home, schema.name):
         return None
     return DrawnSource(home, schema.name)
+
+
+def open_subject(subject: Path, name: str) -> LandmarkClip:
+    """The landmarks of the person to be shown. Raises UserError where there are none."""
+    home = _home(subject)
+    if not has_landmarks(home, name):
+        raise UserError(
+            f"--retarget {subject}: nothing there that {name} is drawn from; give the clip "
+            "folder of the person to be shown"
+        )
+    return DrawnSource(home, name)._clip
 
 
 def _home(path: Path) -> Path:

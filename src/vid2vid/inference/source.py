@@ -68,6 +68,7 @@ class ConditionSource:
         frames: a part, such as ``55:71``.
         relabel: semantic edits, ``tree=building`` each: what is a tree is taken for a building.
         retarget: the clip of the person to be shown, where the condition is drawn from landmarks.
+        smooth: take the trembling out of the landmarks that it is drawn from.
 
     Attributes:
         size: (width, height) of what it gives.
@@ -85,15 +86,17 @@ class ConditionSource:
         frames: str | None = None,
         relabel: Sequence[str] = (),
         retarget: Path | None = None,
+        smooth: bool = False,
     ) -> None:
         self.schema = schema
         self._relabelled = relabelling(schema, relabel)
         self._drawn = open_drawn(path, schema)
-        if retarget is not None:
-            if self._drawn is None:
-                raise UserError(
-                    f"--retarget {retarget}: {path} holds no landmarks to draw {schema.name} from"
-                )
+        if (retarget is not None or smooth) and self._drawn is None:
+            word = "--smooth" if retarget is None else f"--retarget {retarget}"
+            raise UserError(f"{word}: {path} holds no landmarks to draw {schema.name} from; drop it")
+        if smooth and self._drawn is not None:
+            self._drawn.smooth()
+        if retarget is not None and self._drawn is not None:
             self._drawn.retarget(retarget)
         self.path = _find(path, schema) if self._drawn is None else self._drawn.path
         if self._drawn is None and schema.kind == "image" and schema.channels != 3:

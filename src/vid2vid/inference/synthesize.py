@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema
 from vid2vid.data import Dataset
+from vid2vid.data.crop import Crop, parse_crop
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
 from vid2vid.inference.annotated import AnnotatedSource
@@ -38,6 +39,8 @@ def synthesize(
     styles: Sequence[str] = (),
     relabel: Sequence[str] = (),
     retarget: Path | str | None = None,
+    crop: Crop | str | None = None,
+    smooth: bool = False,
     frames: str | None = None,
     size: Size | None = None,
     native: bool = False,
@@ -61,6 +64,9 @@ def synthesize(
         relabel: semantic edits, such as ``tree=building``.
         retarget: the clip of the person to be shown, where conditions are drawn from landmarks: place, size
             and proportions become this person's; see ``annotators.retarget``.
+        crop: with ``annotate``, the part of the driver's picture that is used: a box, or "face" for the
+            square around its face, as ``prepare`` takes it.
+        smooth: take the trembling out of landmarks.
         frames: a part of the conditions, such as ``55:71``.
         size: (width, height) of the frames; default: what the model was trained at.
         native: keep the size of the conditions instead.
@@ -80,7 +86,10 @@ def synthesize(
     renderer.renderer.eval()
     wanted = None if native else _checked(size or renderer.size)
     subject = None if retarget is None else Path(retarget)
-    source = _open(Path(conditions), annotate, renderer, wanted, frames, relabel, subject, device)
+    part = None if crop is None else parse_crop(crop)
+    source = _open(
+        Path(conditions), annotate, renderer, wanted, frames, relabel, subject, part, smooth, device
+    )
     if isinstance(source, AnnotatedSource):
         audio_from = audio_from or source.sound
     renderer, given = choose_first_frames(renderer, first_frames, source, where)
@@ -107,20 +116,31 @@ def _open(
     frames: str | None,
     relabel: Sequence[str],
     retarget: Path | None,
+    crop: Crop | None,
+    smooth: bool,
     device: str,
 ) -> ConditionSource | AnnotatedSource:
     if annotate is None:
-        return ConditionSource(path, model.schema, size, frames, relabel, retarget)
-    if retarget is not None:
-        raise UserError(
-            f"--retarget {retarget}: changes landmarks, --annotate draws frames; drop one of them"
-        )
+        if crop is not None:
+            raise UserError("--crop: is for raw frames; add --annotate, or prepare the conditions cropped")
+        return ConditionSource(path, model.schema, size, frames, relabel, retarget, smooth)
     if model.architecture.given_flow:
         raise UserError(
             f"--annotate {annotate}: this model is handed the flow of real frames; make a clip of the driver "
             "with vid2vid prepare --annotate, and render that"
         )
-    return AnnotatedSource(path, annotate, model.schema, size, frames, relabel, device)
+    return AnnotatedSource(
+        path,
+        annotate,
+        model.schema,
+        size,
+        frames,
+        crop=crop,
+        retarget=retarget,
+        smooth=smooth,
+        relabel=relabel,
+        device=device,
+    )
 
 
 def _encoded(
