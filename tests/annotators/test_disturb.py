@@ -10,6 +10,7 @@ import pytest
 from drawn_people import face, person
 
 from vid2vid.annotators import sketch_face, write_landmarks, write_openpose
+from vid2vid.annotators.densepose import scaled_parts
 from vid2vid.annotators.disturb import Disturbance
 from vid2vid.annotators.draw_face import OUTLINES, draw_face
 from vid2vid.annotators.drawn import DRAWN
@@ -122,3 +123,28 @@ def test_pictures_cannot_be_disturbed(clip: Path) -> None:
         sequences(data, 3, augment=Augmentation(drop=0.1))
     with pytest.raises(UserError, match="wobble"):
         Augmentation(wobble=1)
+
+
+def test_parts_of_densepose_are_left_out() -> None:
+    parts = np.arange(25).repeat(4).reshape(10, 10).astype(np.uint8)
+    picture = scaled_parts(np.stack([parts + 9, parts + 7, parts], axis=-1))
+    rough = Disturbance(0.3, 0, 5).densepose(picture)
+    gone = ~rough.any(axis=-1)
+    lost = {part for part in range(1, 25) if gone[parts == part].all()}
+    assert 2 <= len(lost) <= 14
+    assert np.array_equal(rough, np.where(np.isin(parts, [*lost])[..., None], 0, picture))
+    coloured = np.random.default_rng(0).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    assert np.array_equal(Disturbance(0.9, 0, 5).densepose(coloured), coloured), "its parts are not known"
+
+
+@pytest.mark.parametrize("name", list(DRAWN))
+def test_what_tells_left_from_right_is_not_mirrored(clip: Path, name: str) -> None:
+    data = Dataset.open(clip, condition=name, size=(60, 80))
+    mirrored = Augmentation(flip=0.5)
+    if name == "face_sketch":
+        assert next(sequences(data, 3, augment=mirrored)).image is not None
+    else:
+        with pytest.raises(
+            UserError, match=rf"data.flip mirrors, but {name} draws left and right differently"
+        ):
+            sequences(data, 3, augment=mirrored)

@@ -29,6 +29,7 @@ class Stub:
     frames: int
     size: tuple[int, int] = (32, 24)
     name: str = "stub"
+    has_points: bool = False
 
     def __len__(self) -> int:
         return self.frames

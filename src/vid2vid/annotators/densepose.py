@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from vid2vid.video import PICTURE_SUFFIXES, read_picture
 
 PARTS = 24
 """Parts are 1 ... 24, the last two the head's halves; 0 is what is nobody."""
+
+_LEVELS = np.arange(PARTS + 1) * 255 // PARTS
+"""What the parts are in the third channel."""
 
 MAX_PIXELS = 1 << 26
 
@@ -27,8 +31,17 @@ def scaled_parts(picture: np.ndarray) -> np.ndarray:
     if picture[..., 2].max(initial=0) > PARTS:
         return picture
     scaled = picture.copy()
-    scaled[..., 2] = picture[..., 2].astype(np.int64) * 255 // PARTS
+    scaled[..., 2] = _LEVELS[picture[..., 2]]
     return scaled
+
+
+def without_parts(picture: np.ndarray, parts: Iterable[int]) -> np.ndarray:
+    """What `scaled_parts` gives, black where these parts were. A rendering in colours, which does not tell
+    its parts, is given back as it is."""
+    if not np.isin(picture[..., 2], _LEVELS).all():
+        return picture
+    gone = np.isin(picture[..., 2], _LEVELS[list(parts)])
+    return np.where(gone[..., None], np.uint8(0), picture)
 
 
 def iuv_picture(iuv: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vid2vid.annotators.densepose import PARTS, without_parts
 from vid2vid.annotators.draw_face import OUTLINES
 from vid2vid.annotators.keypoints import BODY, FACE, HAND, Keypoints
 
@@ -39,7 +40,7 @@ _SLOWEST, _FASTEST = 0.01, 0.08  # cycles per frame: a second or more at 30 fram
 class Disturbance:
     """The same change for all frames of a sequence.
 
-    drop: probability of each part (a limb, a hand, a line of the face) to be left out.
+    drop: probability of each part (a limb, a hand, a line of the face, a part of DensePose) to be left out.
     wobble: how far points waver, as a share of the size of the person or the face; smooth in time.
     seed: of what is drawn.
     """
@@ -75,8 +76,12 @@ class Disturbance:
             changed[part] = changed[part[0]]
         return changed
 
-    def _left_out(self, parts: Any) -> list[Any]:
-        drawn = np.random.default_rng((self.seed, 0)).random(len(parts))
+    def densepose(self, picture: np.ndarray) -> np.ndarray:
+        """A picture as `scaled_parts` gives it, without some of its parts."""
+        return without_parts(picture, self._left_out(range(1, PARTS + 1), 2))
+
+    def _left_out(self, parts: Any, stream: int = 0) -> list[Any]:
+        drawn = np.random.default_rng((self.seed, stream)).random(len(parts))
         return [part for part, chance in zip(parts, drawn, strict=True) if chance < self.drop]
 
     def _offsets(self, count: int, t: int) -> np.ndarray:

@@ -62,16 +62,18 @@ LANDMARK_FOLDERS = frozenset({*LANDMARKS.folders, *OPENPOSE.folders})
 @dataclass(frozen=True)
 class DrawnCondition:
     """channels: of the drawing; kinds: what it is drawn from, the first of which counts the frames;
-    signed: networks take it in [-1, 1], like a picture, rather than in [0, 1]."""
+    signed: networks take it in [-1, 1], like a picture, rather than in [0, 1]. sided: left and right are
+    drawn differently, so that a mirrored drawing means something else."""
 
     channels: int
     kinds: tuple[Kind, ...]
     signed: bool = True
+    sided: bool = True
 
 
 DRAWN: Mapping[str, DrawnCondition] = {
     "face": DrawnCondition(CHANNELS, (LANDMARKS,), signed=False),
-    "face_sketch": DrawnCondition(3, (LANDMARKS,)),
+    "face_sketch": DrawnCondition(3, (LANDMARKS,), sided=False),
     "pose": DrawnCondition(3, (OPENPOSE,)),
     "openpose": DrawnCondition(3, (OPENPOSE,)),
     "dance": DrawnCondition(6, (OPENPOSE, DENSEPOSE)),

@@ -22,6 +22,9 @@ from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video import natural_key
 
+IMAGES = "images"
+"""The folder of the frames, where a dataset has a folder for each kind of thing and in it one a clip."""
+
 
 class LandmarkClip:
     """The drawings of a clip, one a frame, made when they are asked for: see `draw_found`.
@@ -140,6 +143,8 @@ class LandmarkClip:
         if picture.shape[1::-1] != self.native:
             shown, mine = ("x".join(map(str, item)) for item in (picture.shape[1::-1], self.native))
             raise UserError(f"{where}: {shown}, but the clip is {mine}; bring the clip to one size")
+        if disturb is not None:
+            picture = disturb.densepose(picture)
         return np.concatenate([resized(picture, size), drawing], axis=-1)
 
     def _seen(self, t: int) -> Found | None:
@@ -184,6 +189,14 @@ def found_in(points: Sequence[Sequence[float]]) -> Found | None:
     return body_25(array) if len(array) == POSE else array
 
 
+def beside(home: Path, place: str) -> Path:
+    """Where a clip has what is called ``place``: in its folder, or, where a dataset has a folder for each
+    kind of thing and a clip is images/CLIP, in PLACE/CLIP."""
+    inside = home / place
+    by_kind = home.parent.name == IMAGES and not inside.exists()
+    return home.parent.parent / place / home.name if by_kind else inside
+
+
 def has_landmarks(home: Path, name: str) -> bool:
     """Whether something lies in a clip's folder that ``name`` is drawn from."""
     return _place(home, DRAWN[name].kinds[0]) is not None
@@ -201,7 +214,7 @@ def read_whole(path: Path) -> tuple[list[np.ndarray | None], Size | None]:
 
 
 def _place(home: Path, kind: Kind) -> Path | None:
-    places = (home / place for place in kind.places)
+    places = (beside(home, place) for place in kind.places)
     return next((p for p in places if (p.is_file() if p.name in WHOLE else p.is_dir())), None)
 
 
@@ -211,9 +224,9 @@ def landmark_files(home: Path, kind: Kind) -> list[Path]:
     Raises:
         UserError: there are none.
     """
-    folder = next((home / name for name in kind.folders if (home / name).is_dir()), None)
+    folder = next((path for name in kind.folders if (path := beside(home, name)).is_dir()), None)
     if folder is None:
-        raise UserError(f"{home / kind.folders[0]}: no such folder; put {kind.about} into it")
+        raise UserError(f"{beside(home, kind.folders[0])}: no such folder; put {kind.about} into it")
     files = [
         path for path in folder.iterdir() if path.suffix.lower() in kind.suffixes and path.name[0] != "."
     ]

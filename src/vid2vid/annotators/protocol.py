@@ -169,12 +169,10 @@ def open_annotators(specs: Sequence[str], classes: LabelSchema | None = None) ->
     """Several, each named for itself or with others as in "edges,sketch". ``classes``: see `open_annotator`.
 
     Raises:
-        UserError: as ``open_annotator``; none is named; two would write the same folder; classes for none.
+        UserError: as ``open_annotator``; none is named; two would write the same folder.
     """
     words = [word.strip() for spec in specs for word in spec.split(",")]
     annotators = [open_annotator(word, classes) for word in dict.fromkeys(words)]
-    if classes is not None and not any(isinstance(one, Labeller) for one in annotators):
-        raise UserError("classes: nothing is annotated that has classes; add --annotate labels:NETWORK")
     by_result: dict[str, Annotator] = {}
     for annotator in annotators:
         other = by_result.setdefault(annotator.result, annotator)

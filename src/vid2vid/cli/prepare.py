@@ -11,7 +11,7 @@ def prepare(
     *,
     out: Path | None = None,
     annotate: list[str] | None = None,
-    classes: Path | None = None,
+    classes: str | None = None,
     workers: int = 0,
     size: str | None = None,
     fps: Fraction | None = None,
@@ -45,7 +45,8 @@ def prepare(
         out (DATASET): the dataset's folder (default: none is made, --annotate adds to the sources, which are
             clips or datasets)
         annotate (NAME): draw these conditions: edges, sketch, face, pose, labels:NETWORK; several: edges,pose
-        classes (FILE): a labels.yaml: the classes of labels:NETWORK, mapped by name; what it does not know
+        classes (FILE|cityscapes): a labels.yaml, or Cityscapes' label ids: what label maps mean that come
+            without a list; and the classes of labels:NETWORK, mapped by name: what the list does not know
             becomes its first ignored class (default: those of Cityscapes)
         workers (N): processes that draw; 0 draws without others
         size (WxH): resize, after the crop; one of them -1 keeps the aspect: --size=-1x256 (default: as it is)

@@ -14,8 +14,9 @@ import numpy as np
 
 from vid2vid.annotators import read_landmarks, read_openpose, write_landmarks, write_openpose
 from vid2vid.annotators.drawn import LANDMARKS, OPENPOSE
-from vid2vid.annotators.landmark_clip import landmark_files, match_files
+from vid2vid.annotators.landmark_clip import IMAGES, beside, landmark_files, match_files
 from vid2vid.data.crop import Box, check_box, cut
+from vid2vid.data.layout import clips_by_kind, label_list_of
 from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video import (
@@ -76,12 +77,16 @@ class Footage:
         width, height = source.info.size
         crop = crop or (0, 0, width, height)
         check_box(path, crop, (width, height))
-        folders = (
-            [p for p in sorted(path.iterdir()) if p.is_dir() and p.name[0] != "."] if path != frames else []
-        )
-        conditions = {p.name: _pictures_for(p, source) for p in folders if p != frames and list_pictures(p)}
-        landmarks = sorted(path.glob("*.json")) if path != frames else []
-        lists = [folder / "labels.yaml" for folder in (path, path.parent)] if path != frames else []
+        by_kind = (
+            path == frames and path.parent.name == IMAGES
+        )  # the clip of a dataset with a folder for each kind of thing
+        clip = path != frames or by_kind
+        conditions = {
+            name: _pictures_for(folder, source)
+            for name, folder in _folders(path, by_kind).items()
+            if clip and folder != frames
+        }
+        landmarks = sorted(path.glob("*.json")) if clip else []
         return cls(
             path,
             source,
@@ -89,8 +94,8 @@ class Footage:
             _final_size(size, (crop[2], crop[3])),
             conditions,
             landmarks,
-            _points_for(path, source) if path != frames else {},
-            next((file for file in lists if file.is_file()), None),
+            _points_for(path, source) if clip else {},
+            label_list_of(path) if clip else None,
         )
 
     def without(self, names: Collection[str]) -> Footage:
@@ -150,7 +155,7 @@ class Footage:
     def _write_points(self, file: Path, target: Path) -> None:
         """A frame's points, moved and scaled with its picture; ``target`` has no suffix yet."""
         (x, y), (across, down) = self._move
-        if file.parent.name in LANDMARKS.folders:
+        if target.parent.name in LANDMARKS.folders:
             write_landmarks(target.with_suffix(".txt"), (read_landmarks(file) - (x, y)) * (across, down))
             return
         people = [person.moved(-x, -y).scaled(across, down) for person in read_openpose(file)]
@@ -193,6 +198,15 @@ def frames_in(path: Path) -> Path:
     return videos[0] if videos else path
 
 
+def _folders(path: Path, by_kind: bool) -> dict[str, Path]:
+    """The folders of pictures of a clip, by name."""
+    if by_kind:
+        clips = {files.home: files for files in clips_by_kind(path.parent.parent)}
+        return {name: strip.path for name, strip in clips[path].strips.items()} if path in clips else {}
+    folders = [p for p in sorted(path.iterdir()) if p.is_dir()] if path.is_dir() else []
+    return {p.name: p for p in folders if p.name[0] != "." and list_pictures(p)}
+
+
 def _pictures_for(folder: Path, source: TimedSource) -> list[Path]:
     """The condition of each frame: the picture of its name, or the n-th one beside a video."""
     pictures = list_pictures(folder)
@@ -212,9 +226,10 @@ def _points_for(home: Path, source: TimedSource) -> dict[str, list[Path]]:
     stems = [file.stem for file in source.files] if isinstance(source, PictureFolder) else None
     found = {}
     for kind in (LANDMARKS, OPENPOSE):
-        folder = next((home / name for name in kind.folders if (home / name).is_dir()), None)
+        places = {name: beside(home, name) for name in kind.folders}
+        name, folder = next(((n, p) for n, p in places.items() if p.is_dir()), ("", None))
         if folder is not None and not list_pictures(folder):
-            found[folder.name] = match_files(landmark_files(home, kind), stems, len(source))
+            found[name] = match_files(landmark_files(home, kind), stems, len(source))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Where the pictures of a dataset lie: our folder layout and the one of 2018. Looks, never decodes."""
+"""Where the pictures of a dataset lie, in our layout and those of other tools. Looks, never decodes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vid2vid.annotators.drawn import LANDMARK_FOLDERS
+from vid2vid.annotators.landmark_clip import IMAGES
 from vid2vid.errors import UserError
 from vid2vid.video import list_pictures, natural_key
 
@@ -34,7 +35,8 @@ class Strip:
 class ClipFiles:
     """The files of one clip.
 
-    home: the folder it lies in; ``labels.yaml`` is looked for there, then one level up.
+    home: the folder it lies in, or its folder of images; ``labels.yaml`` is looked for there, then further up
+        to the dataset's folder.
     strips: by name ("frames", "labels", "densepose", ...).
     cache: the folder for what is computed from it; need not exist.
     """
@@ -47,14 +49,19 @@ class ClipFiles:
     @property
     def label_list(self) -> Path | None:
         """The clip's ``labels.yaml``, else its dataset's, else None."""
-        for folder in (self.home, Path(os.path.abspath(self.home)).parent):
-            if (folder / "labels.yaml").is_file():
-                return folder / "labels.yaml"
-        return None
+        return label_list_of(self.home)
+
+
+def label_list_of(home: Path) -> Path | None:
+    """The ``labels.yaml`` of the clip in a folder, else its dataset's, else None."""
+    above = Path(os.path.abspath(home)).parent
+    folders = [home, above, above.parent] if above.name == IMAGES else [home, above]
+    return next((folder / "labels.yaml" for folder in folders if (folder / "labels.yaml").is_file()), None)
 
 
 def find_clips(root: Path, *, target: str = "frames", condition: str = "labels") -> list[ClipFiles]:
-    """The clips of a dataset in natural order: the folder itself, its subfolders, or the 2018 layout.
+    """The clips of a dataset in natural order: the folder itself, its subfolders, the 2018 layout, or a
+    folder for each kind of thing (``images/CLIP``, ``seg_maps/CLIP``, ``landmarks-dlib68/CLIP``, ...).
 
     Args:
         target: name of the folder (or video) of real frames.
@@ -70,6 +77,7 @@ def find_clips(root: Path, *, target: str = "frames", condition: str = "labels")
             return _clips_of_2018(root, phase, target, condition)
     folders = [root, *_subfolders(root)]
     clips = [_clip(folder) for folder in folders if _strip(folder, target) is not None]
+    clips = clips or clips_by_kind(root)
     if not clips:
         raise UserError(
             f"{root}: no clip here; put the pictures into {target}/ (or a video {target}.mp4), "
@@ -113,6 +121,33 @@ def _clip(home: Path) -> ClipFiles:
 def _is_landmarks(name: str, strip: Strip) -> bool:
     """Points rather than pictures: conditions are drawn from them."""
     return name in LANDMARK_FOLDERS and not strip.is_video and not strip.files
+
+
+_KINDS = {
+    IMAGES: "frames",
+    "seg_maps": "labels",
+    "instance_maps": "instances",
+    "pose_maps-densepose": "densepose",
+}
+"""Our names for theirs."""
+
+
+def clips_by_kind(root: Path) -> list[ClipFiles]:
+    """The clips of a dataset that has a folder for each kind of thing; none without ``images/CLIP``."""
+    if not (root / IMAGES).is_dir():
+        return []
+    kinds = _subfolders(root)
+    clips = []
+    for home in _subfolders(root / IMAGES):
+        there = {_KINDS.get(kind.name, kind.name): kind / home.name for kind in kinds}
+        strips = {
+            name: Strip(folder, tuple(files))
+            for name, folder in there.items()
+            if folder.is_dir() and (files := list_pictures(folder))
+        }
+        if "frames" in strips:
+            clips.append(ClipFiles(home.name, home, strips, _cache_folder(home)))
+    return clips
 
 
 def _clips_of_2018(root: Path, phase: str, target: str, condition: str) -> list[ClipFiles]:

@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 import yaml
 
-from vid2vid.annotators import Annotator, Labeller, open_annotator, open_annotators
-from vid2vid.annotators.landmark_clip import LandmarkClip, has_landmarks
+from vid2vid.annotators import Annotator, Labeller, open_annotators
+from vid2vid.annotators.labels import cityscapes
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.annotate import annotate as draw_conditions
-from vid2vid.data.crop import FACE, Box, Crop, box_of_face, look_through, parse_crop
+from vid2vid.data.crop import FACE, Box, Crop, parse_crop
+from vid2vid.data.face_crop import around_face, face_finder
 from vid2vid.data.footage import Footage
+from vid2vid.data.layout import clips_by_kind, label_list_of
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video import Part, PictureFolder, as_rate, between, find_cuts, make_folder, whole_file
+from vid2vid.video import Part, as_rate, between, find_cuts, make_folder, whole_file
 
 RECORD = "clip.yaml"
 _CITY = re.compile(r"city(?::(\d+))?")
@@ -66,8 +68,8 @@ def prepare(
             the conditions that ``annotate`` names.
         annotate: conditions to draw from the frames once these are there ("edges", "sketch", ...), as
             ``vid2vid.data.annotate`` does; they replace those of these names that a source brings along.
-        classes: a ``labels.yaml``: what "labels:NETWORK" writes, mapped by name. None: the classes of
-            Cityscapes.
+        classes: a ``labels.yaml``, or "cityscapes": what "labels:NETWORK" writes, mapped by name (None: the
+            classes of Cityscapes), and what the label maps mean that come without a list.
         workers: processes that draw them; 0: this one.
         size: (width, height) or "512x256", after the crop. One of them may be 0 or -1 to keep the aspect; it
             becomes the nearest even number. None: as the source.
@@ -96,14 +98,20 @@ def prepare(
     """
     settings = _Settings.of(size, fps, start, end, crop, split_cuts, frames, partial)
     # Complains now, not after an hour of frames.
-    annotators = open_annotators(annotate, None if classes is None else LabelSchema.read(classes))
+    schema = (
+        cityscapes() if classes == "cityscapes" else None if classes is None else LabelSchema.read(classes)
+    )
+    annotators = open_annotators(annotate, schema)
+    labelled = any(isinstance(one, Labeller) for one in annotators)
     if out is None:
+        if schema is not None and not labelled:
+            raise UserError(f"classes {classes}: nothing is annotated that has classes; add labels:NETWORK")
         _refuse_changes(sources, settings, annotators)
         return draw_conditions(sources, annotators, smooth=smooth, workers=workers, progress=progress)
     anew = {one.result for one in annotators}
-    if any(isinstance(one, Labeller) for one in annotators):
+    if labelled:
         anew |= {"instances", "labels.yaml"}
-    finder = _face_finder(sources, annotators) if settings.crop == FACE else None
+    finder = face_finder(sources, annotators) if settings.crop == FACE else None
     out = Path(out)
     clips: list[Path] = []
     for name, source in _name_sources(sources, seed).items():
@@ -116,8 +124,15 @@ def prepare(
         part = between(footage.source, source, start, end)
         cuts = _cuts(out / name, footage, part, settings, progress)
         for suffix, chosen in _shots(part, cuts, settings):
-            shot = footage if settings.crop != FACE else _around_face(footage, chosen, settings.size, finder)
-            clips.append(_prepare_clip(out / (name + suffix), shot, chosen, cuts, settings, progress))
+            shot = footage if settings.crop != FACE else around_face(footage, chosen, settings.size, finder)
+            clip = _prepare_clip(out / (name + suffix), shot, chosen, cuts, settings, progress)
+            if schema is not None and (clip / "labels").is_dir() and label_list_of(clip) is None:
+                schema.write(clip / "labels.yaml")
+            clips.append(clip)
+    if schema is not None and not labelled and not any((clip / "labels").is_dir() for clip in clips):
+        raise UserError(
+            f"classes {classes}: no clip has label maps; add --annotate labels:NETWORK, or drop it"
+        )
     if annotators:
         draw_conditions(clips, annotators, smooth=smooth, workers=workers, progress=progress)
     return clips
@@ -225,7 +240,7 @@ def _refuse_changes(
 def _name_sources(sources: Sequence[Path | str], seed: int) -> dict[str, Path | int]:
     """Clip names with their sources; the city's with its seed."""
     named: dict[str, Path | int] = {}
-    for source in sources:
+    for source in _clips_of(sources):
         here: Path | int
         if (match := _CITY.fullmatch(str(source))) and not Path(source).exists():
             here = int(match[1] or seed)
@@ -242,6 +257,13 @@ def _name_sources(sources: Sequence[Path | str], seed: int) -> dict[str, Path | 
     if not named:
         raise UserError("nothing to prepare; name videos or folders of pictures")
     return named
+
+
+def _clips_of(sources: Sequence[Path | str]) -> Iterator[Path | str]:
+    """Sources, with the clips of a dataset that has a folder for each kind of thing in its place."""
+    for source in sources:
+        clips = clips_by_kind(Path(source))
+        yield from (files.home for files in clips) if clips else (source,)
 
 
 def _cuts(clip: Path, footage: Footage, part: Part, settings: _Settings, progress: Progress) -> list[int]:
@@ -266,27 +288,6 @@ def _shots(part: Part, cuts: list[int], settings: _Settings) -> Iterator[tuple[s
         left -= len(chosen)
         if len(chosen) >= _SHORTEST or not cuts:
             yield (f"-{number:03d}" if cuts else ""), chosen
-
-
-def _face_finder(sources: Sequence[Path | str], annotators: Sequence[Annotator]) -> Annotator | None:
-    """What finds the faces to crop to; None where all sources bring theirs along. Raises UserError."""
-    if all(has_landmarks(Path(source), "face_sketch") for source in sources):
-        return None
-    return next((one for one in annotators if one.name == FACE), None) or open_annotator(FACE)
-
-
-def _around_face(
-    footage: Footage, chosen: np.ndarray, size: Size | None, finder: Annotator | None
-) -> Footage:
-    """Cropped to the face of some of its frames. Raises UserError where there is none."""
-    source, native = footage.source, footage.source.info.size
-    if has_landmarks(footage.path, "face_sketch"):
-        stems = [file.stem for file in source.files] if isinstance(source, PictureFolder) else None
-        there = LandmarkClip("face_sketch", footage.path, native, stems, len(source))
-        faces = [there.points(t) for t in chosen.tolist()]
-    else:
-        faces = list(look_through(source, chosen.tolist(), finder or open_annotator(FACE)))
-    return footage.cropped(box_of_face(footage.path, faces, native), size)
 
 
 def _prepare_clip(

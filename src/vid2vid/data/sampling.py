@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
-from vid2vid.annotators.drawn import image_tensor
+from vid2vid.annotators.drawn import DRAWN, image_tensor
 from vid2vid.data.augment import NO_AUGMENTATION, Augmentation, Transform
 from vid2vid.data.dataset import Clip, Dataset
 from vid2vid.data.processes import start_worker, worker_context
@@ -56,6 +56,11 @@ class SequencePlan:
                 raise UserError(
                     f"{clip.name}: data.drop and data.wobble change landmarks, but {clip.schema.name} is not "
                     "drawn from any; set them to 0"
+                )
+            if augment.flip and clip.has_points and DRAWN[clip.schema.name].sided:
+                raise UserError(
+                    f"{clip.name}: data.flip mirrors, but {clip.schema.name} tells left from right; "
+                    "set it to 0"
                 )
         sizes = {augment.output_size(clip.size): clip.name for clip in clips}
         if len(sizes) > 1:

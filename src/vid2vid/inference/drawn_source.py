@@ -125,6 +125,8 @@ def _home(path: Path) -> Path:
 
 
 def _frames_of(home: Path) -> TimedSource | None:
+    if list_pictures(home):  # one folder for each kind of thing
+        return open_frames(home)
     if (home / "frames").is_dir() and list_pictures(home / "frames"):
         return open_frames(home / "frames")
     videos = [file for file in home.glob("frames.*") if file.suffix.lower() in VIDEOS]
