@@ -18,6 +18,7 @@ from vid2vid.conditions import ConditionSchema, LabelSchema
 from vid2vid.data.layout import ClipFiles, Strip, find_clips
 from vid2vid.data.pictures import Pictures, class_indices
 from vid2vid.data.reference_flow import ReferenceFlow, open_reference_flow
+from vid2vid.data.shards.path import open_root
 from vid2vid.data.tracked import TrackedInstances
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
@@ -238,7 +239,7 @@ class Dataset:
         Raises:
             UserError: no clip, no such condition, no or differing class lists, frames without condition.
         """
-        root = Path(root)
+        root = open_root(root)
         part = parse_part(frames)
         found = find_clips(root, target=target, condition=condition)
         labels = _shared_classes(root, found) if condition == "labels" else None
