@@ -188,14 +188,15 @@ def _samples(clip: ClipFiles) -> Iterator[Sample]:
     if video is not None or frames is None or not frames.files:
         what = video.path if video is not None else clip.home / "frames"
         raise UserError(f"{what}: shards hold pictures; make some with vid2vid prepare, or move it away")
-    number_of = {file.stem: t for t, file in enumerate(frames.files)}
+    place_of = {file: t for t, file in enumerate(frames.files)}
+    number_of = {file.stem: t for file, t in place_of.items()}
     samples: list[dict[str, _Member]] = [{} for _ in frames.files]
     whole = []
     for folder, files in sorted(_folders(clip).items()):
         named = not number_of.keys().isdisjoint(map(plain_stem, files))
-        ordered = folder == "frames" or (not named and len(files) == len(samples))
+        in_order = bool(folder) and not named and len(files) == len(samples)
         for place, file in enumerate(files):
-            t = place if ordered else number_of.get(plain_stem(file)) if folder else None
+            t = place if in_order else place_of.get(file, number_of.get(plain_stem(file)) if folder else None)
             name = f"{clip.name}/{t or 0:06d}.{folder}{file.suffix}"
             inside = f"{clip.name}/{folder}/{file.name}" if folder else f"{clip.name}/{file.name}"
             if t is None or name in samples[t]:
@@ -208,18 +209,19 @@ def _samples(clip: ClipFiles) -> Iterator[Sample]:
 
 def _folders(clip: ClipFiles) -> dict[str, Sequence[Path]]:
     """The files of a clip by folder, in natural order; "" is the clip's own."""
-    folders: dict[str, Sequence[Path]] = {name: strip.files for name, strip in clip.strips.items()}
-    label_list = clip.label_list
+    lists = [clip.label_list] if clip.label_list else []
     if clip.strips["frames"].path != clip.home / "frames":  # the layout of 2018, whose clips have no folder
-        return {**folders, "": [label_list] if label_list else []}
-    visible = [path for path in clip.home.iterdir() if path.name[0] != "."]
-    files = [path for path in visible if path.is_file() and path.name != "labels.yaml"]
-    folders[""] = [*sorted(files, key=natural_key), *([label_list] if label_list else [])]
-    for folder in visible:
-        if folder.is_dir():
-            inside = (path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
-            folders[folder.name] = folders.get(folder.name) or sorted(inside, key=natural_key)
-    return folders
+        return {"": lists, **{name: strip.files for name, strip in clip.strips.items()}}
+    inside = sorted((path for path in clip.home.iterdir() if path.name[0] != "."), key=natural_key)
+    folders = {
+        folder.name: sorted(
+            (path for path in folder.iterdir() if path.is_file() and path.name[0] != "."), key=natural_key
+        )
+        for folder in inside
+        if folder.is_dir()
+    }
+    own = [path for path in inside if path.is_file() and path.name != "labels.yaml"]
+    return {"": own + lists, **folders}
 
 
 def _pack(
