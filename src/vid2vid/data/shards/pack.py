@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vid2vid.annotators.drawn import plain_stem
+from vid2vid.annotators.landmark_clip import plain_stem
 from vid2vid.data.layout import ClipFiles, find_clips
 from vid2vid.data.prepare import prepare
 from vid2vid.data.shards.index import (
