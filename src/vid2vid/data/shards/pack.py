@@ -31,7 +31,6 @@ from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.video import make_folder, natural_key, whole_file
 
-SHARD_MEGABYTES = 256
 _WORK = ".clips"
 _RECORD = 512  # bytes of a tar header; files are filled up to a multiple
 _END = 2 * _RECORD
@@ -82,7 +81,7 @@ def prepare_shards(
     sources: Sequence[Path | str],
     out: Path | str | None,
     *,
-    megabytes: int = SHARD_MEGABYTES,
+    megabytes: int = 256,
     progress: Progress = silent,
     **settings: Any,
 ) -> list[Path]:
@@ -132,6 +131,8 @@ def prepare_shards(
             name = out.resolve().name
         _pack(found, out, name, made_of, megabytes * 10**6, progress)
     shutil.rmtree(out / _WORK, ignore_errors=True)
+    for record in out.glob(".shard-*.tar.json"):
+        record.unlink()
     return [out]
 
 
@@ -243,15 +244,14 @@ def _pack(
         shards.append(Shard(shard, record["size"], record["sha256"]))
         for member, (offset, digest) in zip(members, record["files"], strict=True):
             files[member.path] = Extent(number, offset, member.size, digest)
+    names = {shard.name for shard in shards}
+    for record_file in out.glob(".shard-*.tar.json"):
+        if (left := record_file.name[1:].removesuffix(".json")) not in names:  # of a call with other settings
+            (out / left).unlink(missing_ok=True)
     index = ShardIndex(name, made_of, tuple(shards), files).to_json()
     read_index(index.encode(), str(out / INDEX))  # nothing is written that would not be read
     with whole_file(out / INDEX) as temporary:
         temporary.write_text(index, encoding="utf-8")
-    names = {shard.name for shard in shards}
-    for path in out.glob(".shard-*.tar.json"):
-        if (left := path.name[1:].removesuffix(".json")) not in names:  # of a call with other settings
-            (out / left).unlink(missing_ok=True)
-        path.unlink()
 
 
 def _tell(progress: Progress, shard: str, total: int, before: int, done: int) -> None:
