@@ -247,6 +247,7 @@ def test_an_interrupted_call_is_repeated(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         prepare_shards([root], tmp_path / "again", megabytes=1, progress=stop)
     first = (tmp_path / "again" / "shard-000000.tar").stat().st_ino
+    (tmp_path / "again" / ".shard-000002.tar.1.part").write_text("begun by a call that was killed")
     assert not (tmp_path / "again" / INDEX).exists()
     again = prepare_shards([root], tmp_path / "again", megabytes=1)[0]
     assert (again / "shard-000000.tar").stat().st_ino == first

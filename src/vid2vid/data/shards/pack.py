@@ -131,8 +131,8 @@ def prepare_shards(
             name = out.resolve().name
         _pack(found, out, name, made_of, megabytes * 10**6, progress)
     shutil.rmtree(out / _WORK, ignore_errors=True)
-    for record in out.glob(".shard-*.tar.json"):
-        record.unlink()
+    for left in out.glob(".shard-*"):  # records, and what a killed call had begun
+        left.unlink()
     return [out]
 
 
