@@ -60,6 +60,19 @@ def test_check_praises_and_summarises(city: Path, capsys: Capture) -> None:
     assert out.endswith("0 errors, 0 warnings\n")
 
 
+def test_prepare_packs_shards_that_check_reads(city: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = str(tmp_path / "shards")
+    assert main(["prepare", str(city.parent), "--out", out, "--shards", "--shard-size", "1"]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert main(["check", out]) == 0
+    assert capsys.readouterr().out.startswith("1 clip, 6 frames, 96x64\n")
+    (tmp_path / "shards" / "shard-000000.tar").write_bytes(b"")
+    assert main(["check", out]) == 2
+    assert "shard-000000.tar: 0 bytes" in one_line(capsys, "check")
+    assert main(["prepare", str(city.parent), "--shards"]) == 2
+    assert "say with --out" in one_line(capsys, "prepare")
+
+
 def test_check_names_each_fault_and_fails(spoilt: Path, capsys: Capture) -> None:
     first, second, *_ = sorted((spoilt / "labels").iterdir())
     labels = read_picture(first, mode="labels")

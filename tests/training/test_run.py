@@ -19,6 +19,7 @@ import torch
 from tiny import CLASSES, full_disk, hidden_or_partial, scene, write_clip
 from vid2vid.config import load_recipe
 from vid2vid.data import Dataset, sequences
+from vid2vid.data.shards.pack import prepare_shards
 from vid2vid.errors import Diverged, UserError
 from vid2vid.training import train
 from vid2vid.training.budget import frames_after
@@ -348,3 +349,13 @@ def test_ctrl_c_is_kept_from_the_readers(dataset: Path, monkeypatch: pytest.Monk
     sequences(Dataset.open(dataset), 3, workers=1)
     assert seen == [signal.SIG_IGN]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_goes_on_from_shards_of_its_dataset(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    again = shutil.copytree(runs.stopped, tmp_path / "again")
+    (packed,) = prepare_shards([runs.dataset], tmp_path / "packed")
+    run(packed, again)
+    assert files(checkpoint_folders(again)[-1]) == files(checkpoint_folders(runs.straight)[-1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vid2vid.errors import UserError
-from vid2vid.video import PICTURE_SUFFIXES, read_picture
+from vid2vid.video import PICTURE_SUFFIXES, as_path, read_picture
 
 PARTS = 24
 """Parts are 1 ... 24, the last two the head's halves; 0 is what is nobody."""
@@ -74,7 +74,7 @@ def read_densepose(path: Path | str) -> np.ndarray:
     Raises:
         UserError: absent, unreadable, damaged, too large, or neither.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return scaled_parts(read_picture(path))
     if path.suffix.lower() != ".npy":

@@ -10,7 +10,7 @@ import numpy as np
 from vid2vid.annotators.openpose import finite_points, read_bounded, read_json
 from vid2vid.errors import UserError
 from vid2vid.types import Size
-from vid2vid.video import whole_file
+from vid2vid.video import as_path, whole_file
 
 POINTS = 68
 MAX_BYTES = 1 << 16
@@ -26,7 +26,7 @@ def read_landmarks(path: Path | str) -> np.ndarray:
     Raises:
         UserError: absent, unreadable, too large, or not 68 points of two numbers.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix.lower() == ".json":
         return _points(path, "the file", read_json(path, MAX_BYTES, "face landmarks"))
     raw = read_bounded(path, MAX_BYTES, "face landmarks")
@@ -78,7 +78,7 @@ def read_landmark_clip(
     Raises:
         UserError: absent, unreadable, too large, or not of that form.
     """
-    path = Path(path)
+    path = as_path(path)
     data = read_json(path, MAX_CLIP_BYTES, "landmarks")
     frames = data.get("frames") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(frames, list) or len(frames) > MAX_FRAMES:

@@ -10,7 +10,7 @@ import numpy as np
 
 from vid2vid.annotators.keypoints import BODY, FACE, HAND, Keypoints
 from vid2vid.errors import UserError
-from vid2vid.video import whole_file
+from vid2vid.video import as_path, whole_file
 
 MAX_BYTES = 16 * 2**20
 MAX_PEOPLE = 1000
@@ -31,7 +31,7 @@ def read_openpose(path: Path | str) -> list[Keypoints]:
     Raises:
         UserError: absent, unreadable, too large, not JSON, or not what OpenPose writes for BODY_25.
     """
-    path = Path(path)
+    path = as_path(path)
     data = read_json(path, MAX_BYTES, "OpenPose keypoints")
     people = data.get("people") if isinstance(data, dict) else None
     if not isinstance(people, list):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    dataset: Path,
+    dataset: str,
     *,
     recipe: str | None = None,
     condition: str | None = None,
@@ -22,7 +22,7 @@ def check(
     The exit code is 1 if there are errors (warnings are none), else 0.
 
     Args:
-        dataset: a dataset folder, or one clip
+        dataset: a dataset folder, or one clip, or shards in a folder or at an address
         recipe (NAME): check it for this recipe too: its condition, and clips as long as its sequences
         condition (NAME): the folder that describes the frames, such as labels (default: all there are)
         frames (START:STOP): check this part of each clip only (default: all)
@@ -57,7 +57,7 @@ def check(
     return 1 if report.errors else 0
 
 
-def _lay_over(dataset: Path, out: Path, condition: str | None, target: str, frames: str | None) -> None:
+def _lay_over(dataset: str, out: Path, condition: str | None, target: str, frames: str | None) -> None:
     from vid2vid.cli.bar import Bar
     from vid2vid.data.overlays import write_overlays
 

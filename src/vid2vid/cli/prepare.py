@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial as partially
 from pathlib import Path
 
 
@@ -23,6 +24,8 @@ def prepare(
     seed: int = 0,
     whole: bool = False,
     partial: bool = False,
+    shards: bool = False,
+    shard_size: int = 256,
 ) -> None:
     """Turn raw footage into a dataset: a folder of clips, a clip per shot.
 
@@ -39,6 +42,10 @@ def prepare(
     install 'vid2vid[annotate]'), from a folder that save_pretrained wrote or by an id of the hub, from where
     transformers then fetches it. Conditions are drawn at --size: best what the recipe trains at, for a
     driver's are drawn at that. Without --out it adds them to clips that are there.
+
+    --shards packs the clips into tar files (WebDataset's) and an index.json, which vid2vid train reads as it
+    reads a folder, from a disk or from far away (https://, s3://, gs://). Clips and datasets are packed as
+    they are if nothing is to change in them.
 
     Args:
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
@@ -60,16 +67,21 @@ def prepare(
         seed (N): the city's seed
         whole: do not split at scene cuts
         partial: take the readable beginning of a video that is cut short or damaged
+        shards: write shards to --out instead of folders
+        shard_size (MB): megabytes in a shard
 
     Example:
         vid2vid prepare drive.mp4 --out data/drive --size 512x256 --fps 15 --start 3 --end 30
         vid2vid prepare data/drive --annotate edges,sketch --workers 4
         vid2vid prepare me.mp4 --out data/me --annotate face --crop face --size 256x256 --smooth
         vid2vid prepare data/drive --annotate labels:models/segformer
+        vid2vid prepare data/drive --out data/drive-shards --shards
     """
     from vid2vid.cli.bar import Bar
-    from vid2vid.data.prepare import prepare as run
+    from vid2vid.data.prepare import prepare as make_clips
+    from vid2vid.data.shards.pack import prepare_shards
 
+    run = partially(prepare_shards, megabytes=shard_size) if shards else make_clips
     with Bar("prepare", "frames") as bar:
         clips = run(
             sources,

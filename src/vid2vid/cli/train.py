@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def train(
-    dataset: Path,
+    dataset: str,
     *settings: str,
     recipe: str,
     out: Path,
@@ -19,7 +19,8 @@ def train(
     Ctrl-C saves and stops. The run folder gets config.yaml, checkpoints, sample videos and metrics.jsonl.
 
     Args:
-        dataset: a dataset folder, or one clip; see vid2vid check
+        dataset: a dataset folder, or one clip, or shards in a folder or at an address (https://, s3://, gs://);
+            see vid2vid check and vid2vid prepare --shards
         *settings (key=value): change a key of the recipe, such as train.steps=2000; vid2vid info lists them
         recipe (NAME): a recipe of the package, or a YAML file; vid2vid info lists the names
         out (RUN): the run folder

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from vid2vid.errors import UserError
-from vid2vid.video import whole_file
+from vid2vid.video import as_path, whole_file
 
 LARGEST_ID = 65535
 """Ids live in 8 or 16 bit pictures."""
@@ -119,7 +119,7 @@ class LabelSchema:
             UserError: it cannot be read, or anything in it is not as it should be.
         """
         try:
-            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            data = yaml.safe_load(as_path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise UserError(f"{path}: cannot be read ({reason}); give a YAML list of classes") from None

@@ -18,6 +18,7 @@ from vid2vid.conditions import ConditionSchema, LabelSchema
 from vid2vid.data.layout import ClipFiles, Strip, find_clips
 from vid2vid.data.pictures import Pictures, class_indices
 from vid2vid.data.reference_flow import ReferenceFlow, open_reference_flow
+from vid2vid.data.shards.path import open_root
 from vid2vid.data.tracked import TrackedInstances
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
@@ -224,9 +225,10 @@ class Dataset:
         instances: bool = True,
         flow: str = "dis",
     ) -> Dataset:
-        """Open a folder of clips, one clip, or a dataset in the layout of 2018.
+        """Open a folder of clips, one clip, a dataset in the layout of 2018, or shards.
 
         Args:
+            root: a folder; of shards also an address, such as https://host/data or s3://bucket/data.
             condition: what describes the frames: "labels" (label maps), a folder of pictures, or, where there
                 is no such folder, a drawing (``annotators.drawn``) that is made from landmarks.
             target: the folder, or video, of the real frames.
@@ -236,9 +238,10 @@ class Dataset:
             flow: "exact" (``flow/NAME.npz``) or the name of an estimator.
 
         Raises:
-            UserError: no clip, no such condition, no or differing class lists, frames without condition.
+            UserError: no clip, no such condition, no or differing class lists, frames without condition;
+                shards that are damaged or out of reach.
         """
-        root = Path(root)
+        root = open_root(root)
         part = parse_part(frames)
         found = find_clips(root, target=target, condition=condition)
         labels = _shared_classes(root, found) if condition == "labels" else None

@@ -18,6 +18,7 @@ from vid2vid.data.findings import Finding, Report
 from vid2vid.data.label_checks import LabelCheck, class_shares
 from vid2vid.data.layout import ClipFiles, Strip, find_clips
 from vid2vid.data.pictures import Pictures, by_name
+from vid2vid.data.shards.path import open_root
 from vid2vid.errors import UserError
 from vid2vid.flow import read_exact_flow
 from vid2vid.progress import Progress, silent
@@ -49,7 +50,7 @@ def check_dataset(
     Raises:
         UserError: there is no such folder, or nothing in it that could be a clip.
     """
-    root = Path(root)
+    root = open_root(root)
     clips = find_clips(root, target=target, condition=condition or "labels")
     checkup = _Checkup(target, condition, min_length, parse_part(frames), progress)
     checkup.expect(clips)

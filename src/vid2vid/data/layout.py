@@ -9,6 +9,8 @@ from pathlib import Path
 
 from vid2vid.annotators.drawn import LANDMARK_FOLDERS
 from vid2vid.annotators.landmark_clip import IMAGES
+from vid2vid.data.caches import user_cache
+from vid2vid.data.shards.path import ShardPath, open_root
 from vid2vid.errors import UserError
 from vid2vid.video import list_pictures, natural_key
 
@@ -54,22 +56,24 @@ class ClipFiles:
 
 def label_list_of(home: Path) -> Path | None:
     """The ``labels.yaml`` of the clip in a folder, else its dataset's, else None."""
-    above = Path(os.path.abspath(home)).parent
+    above = home.parent if isinstance(home, ShardPath) else Path(os.path.abspath(home)).parent
     folders = [home, above, above.parent] if above.name == IMAGES else [home, above]
     return next((folder / "labels.yaml" for folder in folders if (folder / "labels.yaml").is_file()), None)
 
 
-def find_clips(root: Path, *, target: str = "frames", condition: str = "labels") -> list[ClipFiles]:
+def find_clips(root: Path | str, *, target: str = "frames", condition: str = "labels") -> list[ClipFiles]:
     """The clips of a dataset in natural order: the folder itself, its subfolders, the 2018 layout, or a
     folder for each kind of thing (``images/CLIP``, ``seg_maps/CLIP``, ``landmarks-dlib68/CLIP``, ...).
 
     Args:
+        root: a folder, or shards: see `open_root`.
         target: name of the folder (or video) of real frames.
         condition: what the conditions of the 2018 layout (``train_A``) are called.
 
     Raises:
-        UserError: no such folder, or no clip in it.
+        UserError: no such folder, or no clip in it; what `open_root` raises.
     """
+    root = open_root(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; give the folder of a clip or of several")
     for phase in ("train", "test"):
@@ -171,10 +175,11 @@ def _clips_of_2018(root: Path, phase: str, target: str, condition: str) -> list[
 
 
 def _cache_folder(home: Path) -> Path:
-    """Beside the data; in the user's cache where the data are read-only."""
+    """Beside the data; in the user's cache where the data are read-only, or in shards."""
+    if isinstance(home, ShardPath):
+        return home.cache
     # Root may write anywhere, so the mode is asked too: a folder nobody may write to stays as it is.
     if os.access(home, os.W_OK) and home.stat().st_mode & 0o222:
         return home / ".cache"
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     resolved = home.resolve()
-    return caches / "vid2vid" / f"{resolved.name}-{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"
+    return user_cache() / f"{resolved.name}-{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"

@@ -11,6 +11,7 @@ from vid2vid.annotators.landmark_clip import has_landmarks
 from vid2vid.conditions import overlay
 from vid2vid.data.dataset import Clip, Dataset
 from vid2vid.data.layout import find_clips
+from vid2vid.data.shards.path import open_root
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.types import to_tensor
@@ -46,7 +47,7 @@ def write_overlays(
     Raises:
         UserError: there is nothing to lay over; what ``Dataset.open`` and reading raise; a full disk.
     """
-    root = Path(root)
+    root = open_root(root)
     found = find_clips(root, target=target, condition=condition or "labels")
     there = {name for files in found for name in files.strips if name not in (target, *_NOT_DRAWN)}
     there |= {name for files in found for name in _OWN_DRAWINGS if has_landmarks(files.home, name)}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vid2vid.errors import UserError
+from vid2vid.video import as_path
 
 FLO_MAGIC = b"PIEH"
 """The float 202021.25 in little endian, which opens every ``.flo`` file."""
@@ -30,7 +31,7 @@ def read_exact_flow(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     ``.npz`` files hold both under the keys ``flow`` and ``occlusion``; ``.flo`` files hold flow alone. Raises
     UserError for a file that is absent, damaged, truncated, of another kind or absurdly large.
     """
-    path = Path(path)
+    path = as_path(path)
     readers = {".npz": _read_npz, ".flo": _read_flo}
     if path.suffix.lower() not in readers:
         raise UserError(f"{path}: not a flow file; give .npz (keys flow and occlusion) or Middlebury .flo")
@@ -66,7 +67,7 @@ def _read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             flow = _read_member(path, archive, "flow")
             occlusion = _read_member(path, archive, "occlusion")
     except (UserError, OSError):

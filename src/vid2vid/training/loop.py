@@ -42,7 +42,7 @@ def train(
     """Trains a renderer. Run again with the same folder, it goes on where it stopped.
 
     Args:
-        dataset: a dataset folder, or one clip.
+        dataset: a dataset folder, or one clip, or shards in a folder or at an address.
         recipe: name of a recipe of the package, a YAML file, or a run.
         out: the run folder.
         overrides: ``section.key=value`` words.

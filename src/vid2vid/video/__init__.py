@@ -1,7 +1,7 @@
 """Frames with time stamps, in and out: video files, folders of pictures, single pictures, scene cuts."""
 
 from vid2vid.video.cuts import find_cuts
-from vid2vid.video.files import make_folder, whole_file
+from vid2vid.video.files import as_path, make_folder, whole_file
 from vid2vid.video.index import VERIFY_PIXELS
 from vid2vid.video.pictures import (
     DEFAULT_RATE,
@@ -31,6 +31,7 @@ __all__ = [
     "TimedSource",
     "VideoFile",
     "VideoWriter",
+    "as_path",
     "as_rate",
     "between",
     "find_cuts",

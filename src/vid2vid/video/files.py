@@ -44,6 +44,11 @@ def publish(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def as_path(path: Path | str) -> Path:
+    """A path as it is, which may be of a kind of its own (``data.shards``); words as a path."""
+    return path if isinstance(path, Path) else Path(path)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary name to write to; renames it to ``path`` at the end, removes it on any error.

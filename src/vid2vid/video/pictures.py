@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from vid2vid.errors import UserError
 from vid2vid.types import Frame, Size, VideoInfo
-from vid2vid.video.files import whole_file
+from vid2vid.video.files import as_path, whole_file
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 MAX_PIXELS = 1 << 27
@@ -63,14 +63,14 @@ def read_picture(path: Path | str, mode: Literal["rgb", "labels"] = "rgb") -> np
         UserError: missing, damaged, cut short, not a picture, larger than MAX_PIXELS; as labels also: a
             colour picture, or a lossy format, neither of which holds class ids.
     """
-    path = Path(path)
+    path = as_path(path)
     with _Opened(path) as picture:
         return _rgb(picture) if mode == "rgb" else _labels(picture, path)
 
 
 def picture_size(path: Path | str) -> Size:
     """(width, height) as read_picture gives it; reads the header only. Raises UserError likewise."""
-    path = Path(path)
+    path = as_path(path)
     with _Opened(path) as picture:
         width, height = picture.size
         return (height, width) if picture.getexif().get(_ORIENTATION, 1) >= 5 else (width, height)
@@ -223,24 +223,36 @@ class _Opened:
 
     def __enter__(self) -> Image.Image:
         try:
-            self.picture = Image.open(self.path, formats=_FORMATS)
+            self.file = self.path.open("rb")
         except FileNotFoundError as error:
             raise UserError(f"{self.path}: no such file; check its name") from error
+        except (OSError, ValueError) as error:
+            raise self._no_picture() from error
+        try:
+            self.picture = Image.open(self.file, formats=_FORMATS)
         except Exception as error:  # a parser meets hostile bytes: whatever it raises, the file is to blame
-            raise UserError(f"{self.path}: not a picture that can be read; save it again as PNG") from error
+            self.file.close()
+            raise self._no_picture() from error
         width, height = self.picture.size
         if width * height > MAX_PIXELS:
-            self.picture.close()
+            self._close()
             raise UserError(
                 f"{self.path}: {width}x{height} is too large; at most 16384x8192 is read, scale it down"
             )
         return self.picture
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.picture.close()
+        self._close()
         if isinstance(error, Exception) and not isinstance(error, UserError):
             reason = " ".join(str(error).split())[:80]
             raise UserError(f"{self.path}: damaged or cut short ({reason}); copy or save it again") from error
+
+    def _no_picture(self) -> UserError:
+        return UserError(f"{self.path}: not a picture that can be read; save it again as PNG")
+
+    def _close(self) -> None:
+        self.picture.close()
+        self.file.close()
 
 
 def _rgb(picture: Image.Image) -> np.ndarray:

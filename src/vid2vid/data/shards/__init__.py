@@ -1,0 +1,1 @@
+"""Datasets packed into tar files that may lie far away: written, and read like folders."""
