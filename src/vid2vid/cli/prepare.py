@@ -22,7 +22,7 @@ def prepare(
     frames: int | None = None,
     seed: int = 0,
     whole: bool = False,
-    partial: bool = False,
+    keep_going: bool = False,
 ) -> None:
     """Turn raw footage into a dataset: a folder of clips, a clip per shot.
 
@@ -58,13 +58,15 @@ def prepare(
         frames (N): at most so many frames of each source; of the city as many
         seed (N): the city's seed
         whole: do not split at scene cuts
-        partial: take the readable beginning of a video that is cut short or damaged
+        keep_going: leave out sources that cannot be read, take the readable beginning of damaged videos, and
+            say so; the exit code is 2 only if no clip was made
 
     Example:
         vid2vid prepare drive.mp4 --out data/drive --size 512x256 --fps 15 --start 3 --end 30
         vid2vid prepare data/drive --annotate edges,sketch --workers 4
         vid2vid prepare me.mp4 --out data/me --annotate face --crop face --size 256x256 --smooth
         vid2vid prepare data/drive --annotate labels:models/segformer
+        vid2vid prepare footage/*.mp4 --out data/all --keep-going
     """
     from vid2vid.cli.bar import Bar
     from vid2vid.data.prepare import prepare as run
@@ -85,7 +87,8 @@ def prepare(
             split_cuts=not whole,
             frames=frames,
             seed=seed,
-            partial=partial,
+            keep_going=keep_going,
+            warn=lambda line: bar.say(f"vid2vid prepare: {' '.join(line.split())}"),
             progress=bar,
         )
     for clip in clips:

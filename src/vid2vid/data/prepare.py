@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +24,7 @@ from vid2vid.data.footage import Footage
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video import Part, PictureFolder, as_rate, between, find_cuts, make_folder, whole_file
+from vid2vid.video import Part, PictureFolder, VideoFile, as_rate, between, find_cuts, make_folder, whole_file
 
 RECORD = "clip.yaml"
 _CITY = re.compile(r"city(?::(\d+))?")
@@ -47,7 +48,8 @@ def prepare(
     split_cuts: bool = True,
     frames: int | None = None,
     seed: int = 0,
-    partial: bool = False,
+    keep_going: bool = False,
+    warn: Callable[[str], object] = warnings.warn,
     progress: Progress = silent,
 ) -> list[Path]:
     """Turn raw footage into a dataset: ``out/CLIP/frames/000000.png`` and so on, a folder per shot.
@@ -84,17 +86,19 @@ def prepare(
             dropped.
         frames: at most this many frames of each source; of the city as many (None: 120).
         seed: the city's seed where the source does not name one.
-        partial: take the readable beginning of a damaged video.
+        keep_going: leave out a source that cannot be read, and take the readable beginning of a video that is
+            cut short or damaged. Frames after the damage are not taken: a gap would lie about the motion.
+        warn: is given one line for each such source.
 
     Returns:
         The clip folders, in order.
 
     Raises:
-        UserError: a source that cannot be read, a crop outside the picture, conditions that are missing for a
-            frame, a clip that is there with another record, two sources of one name, a full disk; what
-            ``annotate`` raises.
+        UserError: a source that cannot be read (with ``keep_going``: none that can), a crop outside the
+            picture, conditions that are missing for a frame, a clip that is there with another record, two
+            sources of one name, a full disk; what ``annotate`` raises.
     """
-    settings = _Settings.of(size, fps, start, end, crop, split_cuts, frames, partial)
+    settings = _Settings.of(size, fps, start, end, crop, split_cuts, frames)
     # Complains now, not after an hour of frames.
     annotators = open_annotators(annotate, None if classes is None else LabelSchema.read(classes))
     if out is None:
@@ -107,17 +111,22 @@ def prepare(
     out = Path(out)
     clips: list[Path] = []
     for name, source in _name_sources(sources, seed).items():
-        if isinstance(source, int):
-            clips.append(_prepare_city(out / name, source, settings, progress))
-            continue
-        footage = Footage.open(
-            source, crop=settings.box, size=settings.size, rate=settings.fps, partial=partial
-        ).without(anew)
-        part = between(footage.source, source, start, end)
-        cuts = _cuts(out / name, footage, part, settings, progress)
-        for suffix, chosen in _shots(part, cuts, settings):
-            shot = footage if settings.crop != FACE else _around_face(footage, chosen, settings.size, finder)
-            clips.append(_prepare_clip(out / (name + suffix), shot, chosen, cuts, settings, progress))
+        try:
+            if isinstance(source, int):
+                clips.append(_prepare_city(out / name, source, settings, progress))
+            else:
+                footage = Footage.open(
+                    source, crop=settings.box, size=settings.size, rate=settings.fps, partial=keep_going
+                ).without(anew)
+                if isinstance(footage.source, VideoFile) and (fault := footage.source.index.fault):
+                    warn(f"{footage.source.path}: {fault}; these are taken")
+                clips += _prepare_footage(out / name, footage, settings, finder, progress)
+        except UserError as error:
+            if not keep_going or not str(error).startswith(str(source)):  # not of this source's making
+                raise
+            warn(f"{error} (left out)")
+    if keep_going and not clips:
+        raise UserError("none of the sources gave a clip; the lines before this one say why")
     if annotators:
         draw_conditions(clips, annotators, smooth=smooth, workers=workers, progress=progress)
     return clips
@@ -160,7 +169,6 @@ class _Settings:
     crop: Crop | None
     split_cuts: bool
     frames: int | None
-    partial: bool
 
     @classmethod
     def of(
@@ -172,7 +180,6 @@ class _Settings:
         crop: Crop | str | None,
         split_cuts: bool,
         frames: int | None,
-        partial: bool,
     ) -> _Settings:
         """Checked. Raises UserError."""
         if frames is not None and frames < 1:
@@ -191,7 +198,6 @@ class _Settings:
             None if crop is None else parse_crop(crop),
             split_cuts,
             frames,
-            partial,
         )
 
     @property
@@ -244,6 +250,20 @@ def _name_sources(sources: Sequence[Path | str], seed: int) -> dict[str, Path | 
     return named
 
 
+def _prepare_footage(
+    clip: Path, footage: Footage, settings: _Settings, finder: Annotator | None, progress: Progress
+) -> list[Path]:
+    """A clip per shot, called like ``clip`` with the number of the shot."""
+    part = between(footage.source, footage.path, settings.start, settings.end)
+    cuts, clips = _cuts(clip, footage, part, settings, progress), []
+    for suffix, chosen in _shots(part, cuts, settings):
+        shot = footage if settings.crop != FACE else _around_face(footage, chosen, settings.size, finder)
+        clips.append(
+            _prepare_clip(clip.with_name(clip.name + suffix), shot, chosen, cuts, settings, progress)
+        )
+    return clips
+
+
 def _cuts(clip: Path, footage: Footage, part: Part, settings: _Settings, progress: Progress) -> list[int]:
     """Where to split; on a repeated call known from the first clip's record, for looking takes long."""
     if not settings.split_cuts:
@@ -290,12 +310,7 @@ def _around_face(
 
 
 def _prepare_clip(
-    clip: Path,
-    footage: Footage,
-    chosen: np.ndarray,
-    cuts: list[int],
-    settings: _Settings,
-    progress: Progress,
+    clip: Path, footage: Footage, chosen: np.ndarray, cuts: list[int], settings: _Settings, progress: Progress
 ) -> Path:
     record = {
         "source": footage.path.name,
