@@ -52,6 +52,23 @@ def test_prepare_makes_a_clip_and_repeats_quietly(city: Path, capsys: Capture) -
     assert "choose another --out" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_prepare_keeps_going_and_names_what_it_leaves_out(
+    city: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video\n" * 99)
+    words = [str(tmp_path / "text.mp4"), "--out", str(tmp_path / "out"), "--keep-going"]
+    assert main(["prepare", str(city), *words]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'out' / 'city-3'}\n"
+    assert [line for line in err.splitlines() if line.startswith(f"vid2vid prepare: {words[0]}: not a video")]
+    assert main(["prepare", *words]) == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith("vid2vid prepare: none of the sources gave a clip;")
+    )
+
+
 def test_check_praises_and_summarises(city: Path, capsys: Capture) -> None:
     assert main(["check", str(city)]) == 0
     out = capsys.readouterr().out

@@ -76,7 +76,7 @@ def test_label_maps_without_a_list_are_given_one(root: Path, tmp_path: Path) -> 
     assert data.schema.labels is not None
     assert [data.schema.labels.names[frame[0, 0]] for frame in labels] == ["road", "building", "bridge"]
     shutil.rmtree(root / "seg_maps")
-    with pytest.raises(UserError, match="classes cityscapes: no clip has label maps"):
+    with pytest.raises(UserError, match="classes: no clip has label maps"):
         prepare([root], tmp_path / "other", classes="cityscapes", split_cuts=False)
 
 

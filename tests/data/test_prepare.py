@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vid2vid.data import prepare as room
-from vid2vid.data.prepare import parse_crop, parse_size, prepare, resample
+from vid2vid.data.crop import parse_crop
+from vid2vid.data.prepare import prepare, resample
+from vid2vid.data.settings import parse_size
 from vid2vid.errors import UserError
 from vid2vid.video import VideoWriter, open_frames, read_picture, write_picture
 
@@ -110,7 +112,7 @@ def test_rate_span_crop_and_size(footage: Path, tmp_path: Path) -> None:
         end=0.42,
         crop="8,4,32,16",
         size="16x-1",
-        partial=True,
+        keep_going=True,
     )
     assert blues(clip) == [3, 5, 7, 9]
     source = open_frames(clip / "frames")
@@ -241,6 +243,44 @@ def test_wrong_sources_leave_nothing(footage: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError):
             prepare([tmp_path / source for source in sources], tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Path:
+    """A video that says it has 40 frames and ends in the middle."""
+    whole, path = tmp_path / "whole.mp4", tmp_path / "half.mp4"
+    noise = np.random.default_rng(0)
+    with VideoWriter(whole, 25, crf=0) as writer:
+        for _ in range(40):
+            writer.write(noise.integers(0, 256, (32, 48, 3), np.uint8))
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    whole.unlink()
+    return path
+
+
+def test_the_good_are_not_lost_for_the_bad(footage: Path, half: Path, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video\n" * 99)
+    (tmp_path / "pictures").mkdir()
+    write_picture(tmp_path / "pictures" / "0.png", picture(0))
+    (tmp_path / "pictures" / "1.png").write_bytes((tmp_path / "pictures" / "0.png").read_bytes()[:-40])
+    names = ["none.mp4", "drive.mp4", "text.mp4", "half.mp4", "pictures", "walk"]
+    sources = [tmp_path / name for name in names]
+    with pytest.raises(UserError, match="no such file"):
+        prepare(sources, tmp_path / "out")
+    said: list[str] = []
+    made = prepare(sources, tmp_path / "out", split_cuts=False, keep_going=True, warn=said.append)
+    assert [path.name for path in made] == ["drive", "half", "walk"]
+    lines = ["none.mp4: no such file", "text.mp4: not a video", "half.mp4: only ", "pictures/1.png: damaged"]
+    for line, begins in zip(said, lines, strict=True):
+        assert line.startswith(str(tmp_path / begins))
+    taken, declared = (int(word) for word in said[2].split() if word.isdigit())
+    assert len(open_frames(tmp_path / "out" / "half" / "frames")) == taken < declared == 40
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["drive", "half", "walk"]
+    with pytest.raises(UserError, match="none of the sources gave a clip"):
+        prepare(sources[:1], tmp_path / "other", keep_going=True, warn=said.append)
+    # What is wrong with the dataset is not a source's fault.
+    with pytest.raises(UserError, match="was made otherwise"):
+        prepare(sources, tmp_path / "out", keep_going=True, warn=said.append, size=(24, 16))
 
 
 def test_the_city_is_a_source(tmp_path: Path) -> None:

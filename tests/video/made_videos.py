@@ -57,6 +57,27 @@ def encode(
     return path
 
 
+def with_tone(path: Path, codec: str) -> Path:
+    """Twenty numbered frames at 25 frames a second beside a tone."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"g": "7", "bf": "2"})
+        video.width, video.height = 48, 32
+        audio = container.add_stream(codec, rate=48_000, layout="mono")
+        for number in range(20):
+            image = np.stack([numbered(number)] * 3, axis=2)
+            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        tone = np.sin(np.arange(38_400) * (2 * np.pi * 440 / 48_000)).astype(np.float32) / 2
+        for start in range(0, len(tone), 960):
+            block = av.AudioFrame.from_ndarray(tone[None, start : start + 960], "fltp", "mono")
+            block.sample_rate, block.pts, block.time_base = 48_000, start, Fraction(1, 48_000)
+            container.mux(audio.encode(block))
+        container.mux(audio.encode(None))
+    return path
+
+
 def planes(
     path: Path, values: tuple[int, int, int], pixels: str, *, full: bool, matrix: int, size: tuple[int, int]
 ) -> Path:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_videos import encode, number_of, planes
 
+from vid2vid.decoder.container import orientation
 from vid2vid.errors import UserError
 from vid2vid.video import VideoFile, index, open_frames
 from vid2vid.video.reader import Part
@@ -159,10 +160,7 @@ def test_display_matrices(matrix: tuple[int, ...], expected: tuple[int, bool]) -
     a, b, c, d = (value << 16 for value in matrix)
     data = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], np.int32).tobytes()
 
-    class Decoded:
-        side_data = {"DISPLAYMATRIX": data}  # noqa: RUF012
-
-    turns, mirrored = index.orientation(Decoded())
+    turns, mirrored = orientation(data)
     assert (turns, mirrored) == expected
     # The corner pixel must land where the matrix sends it.
     picture = np.arange(4).reshape(2, 2)
@@ -315,6 +313,21 @@ def test_real_clips_by_index_equal_real_clips_in_order(clips: Path, name: str) -
     in_order = {i: frame for i, frame in enumerate(video) if i in wanted}
     assert all((video[i].image == in_order[i].image).all() for i in wanted)
     assert all(video[i].time == in_order[i].time for i in wanted)
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name.startswith("decoder/")])
+def test_real_clips_show_what_a_plain_decoder_shows(clips: Path, name: str) -> None:
+    video = open_frames(clips / name)
+    assert isinstance(video, VideoFile)
+    with av.open(str(clips / name)) as container:
+        truth = [
+            (frame.pts, frame.rotation, frame.to_ndarray(format="rgb24")[::8, ::8])
+            for frame in container.decode(video=0)
+        ]
+    assert (np.diff([stamp for stamp, _, _ in truth]) > 0).all()
+    for shown, (_, degrees, picture) in zip(video, truth, strict=True):
+        stored = np.rot90(shown.image, -degrees // 90)[::8, ::8].astype(int)
+        assert np.abs(stored - picture).mean() < 8  # colours are converted otherwise
 
 
 def test_real_clips_are_turned_upright(clips: Path) -> None:

@@ -23,7 +23,7 @@ def prepare(
     frames: int | None = None,
     seed: int = 0,
     whole: bool = False,
-    partial: bool = False,
+    keep_going: bool = False,
     shards: bool = False,
     shard_size: int = 256,
 ) -> None:
@@ -66,7 +66,8 @@ def prepare(
         frames (N): at most so many frames of each source; of the city as many
         seed (N): the city's seed
         whole: do not split at scene cuts
-        partial: take the readable beginning of a video that is cut short or damaged
+        keep_going: leave out sources that cannot be read, take the readable beginning of damaged videos, and
+            say so; the exit code is 2 only if no clip was made
         shards: write shards to --out instead of folders
         shard_size (MB): megabytes in a shard
 
@@ -75,6 +76,7 @@ def prepare(
         vid2vid prepare data/drive --annotate edges,sketch --workers 4
         vid2vid prepare me.mp4 --out data/me --annotate face --crop face --size 256x256 --smooth
         vid2vid prepare data/drive --annotate labels:models/segformer
+        vid2vid prepare footage/*.mp4 --out data/all --keep-going
         vid2vid prepare data/drive --out data/drive-shards --shards
     """
     from vid2vid.cli.bar import Bar
@@ -98,7 +100,8 @@ def prepare(
             split_cuts=not whole,
             frames=frames,
             seed=seed,
-            partial=partial,
+            keep_going=keep_going,
+            warn=lambda line: bar.say(f"vid2vid prepare: {' '.join(line.split())}"),
             progress=bar,
         )
     for clip in clips:

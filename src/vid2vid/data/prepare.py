@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from vid2vid.annotators import Annotator, Labeller, open_annotators
 from vid2vid.annotators.labels import cityscapes
 from vid2vid.conditions import LabelSchema
 from vid2vid.data.annotate import annotate as draw_conditions
-from vid2vid.data.crop import FACE, Box, Crop, parse_crop
+from vid2vid.data.crop import FACE, Crop
 from vid2vid.data.face_crop import around_face, face_finder
 from vid2vid.data.footage import Footage
 from vid2vid.data.layout import clips_by_kind, label_list_of
+from vid2vid.data.settings import Settings, written
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video import Part, as_rate, between, find_cuts, make_folder, whole_file
+from vid2vid.video import Part, VideoFile, between, find_cuts, make_folder, whole_file
 
 RECORD = "clip.yaml"
 _CITY = re.compile(r"city(?::(\d+))?")
@@ -49,7 +50,8 @@ def prepare(
     split_cuts: bool = True,
     frames: int | None = None,
     seed: int = 0,
-    partial: bool = False,
+    keep_going: bool = False,
+    warn: Callable[[str], object] = warnings.warn,
     progress: Progress = silent,
 ) -> list[Path]:
     """Turn raw footage into a dataset: ``out/CLIP/frames/000000.png`` and so on, a folder per shot.
@@ -86,17 +88,19 @@ def prepare(
             dropped.
         frames: at most this many frames of each source; of the city as many (None: 120).
         seed: the city's seed where the source does not name one.
-        partial: take the readable beginning of a damaged video.
+        keep_going: leave out a source that cannot be read, and take the readable beginning of a video that is
+            cut short or damaged. Frames after the damage are not taken: a gap would lie about the motion.
+        warn: is given one line for each such source.
 
     Returns:
         The clip folders, in order.
 
     Raises:
-        UserError: a source that cannot be read, a crop outside the picture, conditions that are missing for a
-            frame, a clip that is there with another record, two sources of one name, a full disk; what
-            ``annotate`` raises.
+        UserError: a source that cannot be read (with ``keep_going``: none that can), a crop outside the
+            picture, conditions that are missing for a frame, a clip that is there with another record, two
+            sources of one name, a full disk; what ``annotate`` raises.
     """
-    settings = _Settings.of(size, fps, start, end, crop, split_cuts, frames, partial)
+    settings = Settings.of(size, fps, start, end, crop, split_cuts, frames)
     # Complains now, not after an hour of frames.
     schema = (
         cityscapes() if classes == "cityscapes" else None if classes is None else LabelSchema.read(classes)
@@ -105,7 +109,7 @@ def prepare(
     labelled = any(isinstance(one, Labeller) for one in annotators)
     if out is None:
         if schema is not None and not labelled:
-            raise UserError(f"classes {classes}: nothing is annotated that has classes; add labels:NETWORK")
+            raise UserError("classes: nothing is annotated that has classes; add --annotate labels:NETWORK")
         _refuse_changes(sources, settings, annotators)
         return draw_conditions(sources, annotators, smooth=smooth, workers=workers, progress=progress)
     anew = {one.result for one in annotators}
@@ -115,24 +119,24 @@ def prepare(
     out = Path(out)
     clips: list[Path] = []
     for name, source in _name_sources(sources, seed).items():
-        if isinstance(source, int):
-            clips.append(_prepare_city(out / name, source, settings, progress))
-            continue
-        footage = Footage.open(
-            source, crop=settings.box, size=settings.size, rate=settings.fps, partial=partial
-        ).without(anew)
-        part = between(footage.source, source, start, end)
-        cuts = _cuts(out / name, footage, part, settings, progress)
-        for suffix, chosen in _shots(part, cuts, settings):
-            shot = footage if settings.crop != FACE else around_face(footage, chosen, settings.size, finder)
-            clip = _prepare_clip(out / (name + suffix), shot, chosen, cuts, settings, progress)
-            if schema is not None and (clip / "labels").is_dir() and label_list_of(clip) is None:
-                schema.write(clip / "labels.yaml")
-            clips.append(clip)
-    if schema is not None and not labelled and not any((clip / "labels").is_dir() for clip in clips):
-        raise UserError(
-            f"classes {classes}: no clip has label maps; add --annotate labels:NETWORK, or drop it"
-        )
+        try:
+            if isinstance(source, int):
+                clips.append(_prepare_city(out / name, source, settings, progress))
+            else:
+                footage = Footage.open(
+                    source, crop=settings.box, size=settings.size, rate=settings.fps, partial=keep_going
+                ).without(anew)
+                if isinstance(footage.source, VideoFile) and (fault := footage.source.index.fault):
+                    warn(f"{footage.source.path}: {fault}; these are taken")
+                clips += _prepare_footage(out / name, footage, settings, finder, progress)
+        except UserError as error:
+            if not keep_going or not str(error).startswith(str(source)):  # not of this source's making
+                raise
+            warn(f"{error} (left out)")
+    if keep_going and not clips:
+        raise UserError("none of the sources gave a clip; the lines before this one say why")
+    if schema is not None and not labelled:
+        _give_classes(clips, schema)
     if annotators:
         draw_conditions(clips, annotators, smooth=smooth, workers=workers, progress=progress)
     return clips
@@ -157,76 +161,8 @@ def resample(times: np.ndarray, fps: Fraction | float, period: float) -> np.ndar
     return np.where(times[after] - ticks < ticks - times[before] - 1e-6, after, before).astype(np.int64)
 
 
-def parse_size(size: Size | str) -> Size:
-    """(width, height) of "512x256", "512x-1", ...; at least one of them above 0. Raises UserError."""
-    match = re.fullmatch(r"(-?\d+)x(-?\d+)", size) if isinstance(size, str) else None
-    pair = (int(match[1]), int(match[2])) if match else size
-    if isinstance(pair, str) or len(pair) != 2 or max(pair) < 1:
-        raise UserError(f"size {size}: not a size; write WIDTHxHEIGHT, one of them -1 to keep the aspect")
-    return pair
-
-
-@dataclass(frozen=True)
-class _Settings:
-    size: Size | None
-    fps: Fraction | None
-    start: float | None
-    end: float | None
-    crop: Crop | None
-    split_cuts: bool
-    frames: int | None
-    partial: bool
-
-    @classmethod
-    def of(
-        cls,
-        size: Size | str | None,
-        fps: Fraction | float | None,
-        start: float | None,
-        end: float | None,
-        crop: Crop | str | None,
-        split_cuts: bool,
-        frames: int | None,
-        partial: bool,
-    ) -> _Settings:
-        """Checked. Raises UserError."""
-        if frames is not None and frames < 1:
-            raise UserError(f"frames {frames}: nothing to prepare; ask for at least 1")
-        if end is not None and end <= (start or 0):
-            raise UserError(f"end {end}: not after start {start or 0}; swap or drop them")
-        try:
-            rate = None if fps is None else as_rate(fps)
-        except ValueError as error:
-            raise UserError(f"fps {fps}: {error}; give frames per second, such as 25") from error
-        return cls(
-            None if size is None else parse_size(size),
-            rate,
-            start,
-            end,
-            None if crop is None else parse_crop(crop),
-            split_cuts,
-            frames,
-            partial,
-        )
-
-    @property
-    def box(self) -> Box | None:
-        """The crop, where it is known beforehand."""
-        return None if self.crop == FACE else self.crop
-
-    def record(self) -> dict[str, Any]:
-        """The settings that were given, as YAML holds them."""
-        given = {
-            name: value for name, value in vars(self).items() if value is not None and value is not False
-        }
-        return {
-            name: list(value) if isinstance(value, tuple) else _written(value) if name == "fps" else value
-            for name, value in given.items()
-        }
-
-
 def _refuse_changes(
-    sources: Sequence[Path | str], settings: _Settings, annotators: Sequence[Annotator]
+    sources: Sequence[Path | str], settings: Settings, annotators: Sequence[Annotator]
 ) -> None:
     """Without a place for new clips, those that are there are only added to."""
     raw = next((source for source in sources if not Path(source).is_dir()), None)
@@ -266,7 +202,31 @@ def _clips_of(sources: Sequence[Path | str]) -> Iterator[Path | str]:
         yield from (files.home for files in clips) if clips else (source,)
 
 
-def _cuts(clip: Path, footage: Footage, part: Part, settings: _Settings, progress: Progress) -> list[int]:
+def _give_classes(clips: Sequence[Path], classes: LabelSchema) -> None:
+    """Say what the label maps mean that came without a list. Raises UserError where there are none."""
+    with_maps = [clip for clip in clips if (clip / "labels").is_dir()]
+    if not with_maps:
+        raise UserError("classes: no clip has label maps; add --annotate labels:NETWORK, or drop it")
+    for clip in with_maps:
+        if label_list_of(clip) is None:
+            classes.write(clip / "labels.yaml")
+
+
+def _prepare_footage(
+    clip: Path, footage: Footage, settings: Settings, finder: Annotator | None, progress: Progress
+) -> list[Path]:
+    """A clip per shot, called like ``clip`` with the number of the shot."""
+    part = between(footage.source, footage.path, settings.start, settings.end)
+    cuts, clips = _cuts(clip, footage, part, settings, progress), []
+    for suffix, chosen in _shots(part, cuts, settings):
+        shot = footage if settings.crop != FACE else around_face(footage, chosen, settings.size, finder)
+        clips.append(
+            _prepare_clip(clip.with_name(clip.name + suffix), shot, chosen, cuts, settings, progress)
+        )
+    return clips
+
+
+def _cuts(clip: Path, footage: Footage, part: Part, settings: Settings, progress: Progress) -> list[int]:
     """Where to split; on a repeated call known from the first clip's record, for looking takes long."""
     if not settings.split_cuts:
         return []
@@ -277,7 +237,7 @@ def _cuts(clip: Path, footage: Footage, part: Part, settings: _Settings, progres
     return find_cuts(part, progress)
 
 
-def _shots(part: Part, cuts: list[int], settings: _Settings) -> Iterator[tuple[str, np.ndarray]]:
+def _shots(part: Part, cuts: list[int], settings: Settings) -> Iterator[tuple[str, np.ndarray]]:
     """For each shot the suffix of its clip's name, and the frames to take of it."""
     left = settings.frames or len(part) * 1000
     for number, (begin, end) in enumerate(zip([0, *cuts], [*cuts, len(part)], strict=True)):
@@ -291,16 +251,11 @@ def _shots(part: Part, cuts: list[int], settings: _Settings) -> Iterator[tuple[s
 
 
 def _prepare_clip(
-    clip: Path,
-    footage: Footage,
-    chosen: np.ndarray,
-    cuts: list[int],
-    settings: _Settings,
-    progress: Progress,
+    clip: Path, footage: Footage, chosen: np.ndarray, cuts: list[int], settings: Settings, progress: Progress
 ) -> Path:
     record = {
         "source": footage.path.name,
-        "rate": _written(settings.fps or footage.source.info.rate),
+        "rate": written(settings.fps or footage.source.info.rate),
         "size": list(footage.size),
         "frames": len(chosen),
         "first": int(chosen[0]),
@@ -316,7 +271,7 @@ def _prepare_clip(
     return clip
 
 
-def _prepare_city(clip: Path, seed: int, settings: _Settings, progress: Progress) -> Path:
+def _prepare_city(clip: Path, seed: int, settings: Settings, progress: Progress) -> Path:
     from vid2vid.data.city import write_city
 
     if settings.crop or settings.start is not None or settings.end is not None:
@@ -327,16 +282,11 @@ def _prepare_city(clip: Path, seed: int, settings: _Settings, progress: Progress
     if min(size) < 1:
         raise UserError("city: has no aspect to keep; give width and height")
     count, rate = settings.frames or _CITY_FRAMES, settings.fps or _CITY_RATE
-    record = {"source": f"city:{seed}", "rate": _written(rate), "size": list(size), "frames": count}
+    record = {"source": f"city:{seed}", "rate": written(rate), "size": list(size), "frames": count}
     if not _is_there(clip, record):
         with _whole_clip(clip, record) as folder:
             write_city(folder, seed=seed, frames=count, size=size, rate=rate, progress=progress)
     return clip
-
-
-def _written(rate: Fraction) -> int | str:
-    """30, or "30000/1001"."""
-    return rate.numerator if rate.denominator == 1 else str(rate)
 
 
 def _is_there(clip: Path, record: dict[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from vid2vid.video.files import as_path, whole_file
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 MAX_PIXELS = 1 << 27
-"""The largest picture or video frame that is opened (16384 x 8192): no forged header exhausts the memory."""
+"""The largest picture that is opened (16384 x 8192): no forged header exhausts the memory."""
 
 DEFAULT_RATE = Fraction(25)
 """Frames per second of a folder of pictures whose rate nobody wrote down."""
@@ -192,7 +192,10 @@ def as_rate(rate: Fraction | float | str) -> Fraction:
     if exact.denominator == 1 or exact.denominator == 1001:
         return exact
     ntsc = Fraction(round(exact) * 1000, 1001)
-    return ntsc if abs(exact - ntsc) < Fraction(1, 200) else exact.limit_denominator(10_000)
+    rounded = ntsc if abs(exact - ntsc) < Fraction(1, 200) else exact.limit_denominator(10_000)
+    if not rounded:
+        raise ValueError(f"{rate!r} is not a frame rate: less than one frame in an hour")
+    return rounded
 
 
 def recorded_rate(clip: Path) -> Fraction | None:

@@ -1,37 +1,34 @@
 """Video files as sources of frames: exact indices, exact colours, honest about damage.
 
 Which frame is shown when, and from where it can be decoded, is read from the packets (``index.py``);
-decoding starts at the nearest key frame and ends, with an error that says so, where the file cannot be
-trusted.
+decoding, in a process of its own (``decoding.py``), starts at the nearest key frame and ends, with an error
+that says so, where the file cannot be trusted.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import replace
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Protocol
+from weakref import ref
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
-from av.video.stream import VideoStream
 
 from vid2vid.errors import UserError
 from vid2vid.types import Frame, FrameSource, VideoInfo
-from vid2vid.video.index import DamagedStream, check_size, decode_packets, open_container, read_index
+from vid2vid.video.decoding import Decoder
+from vid2vid.video.index import read_index
 from vid2vid.video.pictures import PICTURE_SUFFIXES, PictureFolder
 
-_MEND = "it is cut short or damaged: copy it again, or take what can be read with vid2vid prepare --partial"
-# Without these flags swscale rounds coarsely and halves the chroma resolution of the result.
-_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-_BT709, _BT601, _UNSPECIFIED = 1, 5, 2  # matrix coefficients as in H.273
+_MEND = (
+    "it is cut short or damaged: copy it again, or take what can be read with vid2vid prepare --keep-going"
+)
 _SEEKS = 3
+_OPEN_AT_ONCE = 16  # decoding processes kept for single frames; each holds about 30 MB
 
 
 class TimedSource(FrameSource, Protocol):
@@ -59,7 +56,7 @@ def open_frames(
     """Open a video file, or a folder of pictures in natural order.
 
     Args:
-        path: any video file that ffmpeg reads, or a folder of png, jpg, ... of one size.
+        path: a video file of any common kind, or a folder of png, jpg, ... of one size.
         time: (start, end) in seconds: only frames with start <= time < end. They keep their time stamps.
         rate: frames per second of a folder of pictures; else what a ``clip.yaml`` beside it records, else 25.
         partial: take the readable beginning of a video that is cut short or damaged, instead of refusing it.
@@ -117,7 +114,7 @@ class VideoFile:
         width, height = self.index.size[:: -1 if self.index.turns % 2 else 1]
         self.info = VideoInfo(width, height, self.index.rate, self.index.frames, self.index.has_audio)
         self.times = self.index.times
-        self._cursor: tuple[int, int, Iterator[Frame]] | None = None
+        self._cursor: _Cursor | None = None
 
     def __len__(self) -> int:
         return self.index.frames
@@ -130,16 +127,24 @@ class VideoFile:
 
     def __getitem__(self, number: int) -> Frame:
         number = range(len(self))[number]  # negative indices and IndexError, as lists have them
-        process, upcoming, frames = self._cursor or (0, 0, iter(()))
-        # An open file must not be read by two processes: after a fork each opens its own.
-        if process != os.getpid() or not self._is_ahead(upcoming, number):
-            upcoming, frames = number, self._frames(number, len(self), threads=False)
-        self._cursor = None  # should decoding fail, do not go on from there
-        for _ in range(number - upcoming):
-            next(frames)
-        frame = next(frames)
-        self._cursor = os.getpid(), number + 1, frames
-        return frame
+        cursor = self._cursor
+        if cursor is None or not cursor.decoder.usable:  # a fork must not read what its parent asked for
+            cursor = self._cursor = _Cursor(_recent.open(self.path), len(self))
+        decoder, upcoming = cursor.decoder, cursor.upcoming
+        cursor.upcoming = len(self)  # should decoding fail, do not go on from there
+        image = None
+        if self._is_ahead(upcoming, number):
+            self._ask(decoder, number, skip=number - upcoming)
+            image = self._take(decoder, number)
+        for seek in self._seeks(number):
+            if image is None:
+                self._start(decoder, number, seek, threads=False)
+                self._ask(decoder, number, skip=number)
+                image = self._take(decoder, number)
+        if image is None:
+            raise self._damaged(number)
+        cursor.upcoming = number + 1
+        return self._shown(image, number)
 
     def _is_ahead(self, upcoming: int, number: int) -> bool:
         """Whether ``number`` is reached from ``upcoming`` without passing a key frame to start from."""
@@ -153,67 +158,83 @@ class VideoFile:
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Frames start ... stop - 1 in order; opens the file anew, and closes it when done or dropped."""
         start, stop, _ = slice(start, stop).indices(len(self))
-        return self._frames(start, stop, threads=True)
+        return self._frames(start, stop)
 
-    def _frames(self, start: int, stop: int, threads: bool) -> Iterator[Frame]:
-        number, shown = start, _Shown(self.index.turns, self.index.mirrored)
-        # Should the frame not be found from the key frames before it, the beginning of the file is sure
-        # ground.
-        for seek in (True, False) if start and self.index.stamps is not None else (False,):
-            for frame in self._decoded(number, stop, seek, threads):
-                yield Frame(shown(frame), float(self.times[number]))
-                number += 1
+    def _frames(self, start: int, stop: int) -> Iterator[Frame]:
+        number = start
+        for seek in self._seeks(start) if start < stop else ():
+            with Decoder(self.path) as decoder:
+                self._start(decoder, start, seek, threads=True)
+                self._ask(decoder, start, skip=start, count=stop - start)
+                while number < stop and (image := self._take(decoder, number)) is not None:
+                    yield self._shown(image, number)
+                    number += 1
             if number > start:
                 break
         if number < stop:
-            raise UserError(f"{self.path}: only {number} of {len(self)} frames can be read; {_MEND}")
+            raise self._damaged(number)
 
-    def _decoded(self, number: int, stop: int, seek: bool, threads: bool) -> Iterator[av.VideoFrame]:
-        """Frames ``number`` ... stop - 1; ends early at one that is missing, damaged or out of place."""
-        if number >= stop:
-            return
-        stamps, before = self.index.stamps, number
-        with open_container(self.path, threads) as (container, stream), suppress(DamagedStream):
-            target = int(stamps[number]) if stamps is not None and seek else None
-            packets = (
-                container.demux(stream) if target is None else self._packets_from(container, stream, target)
-            )
-            for frame in decode_packets(stream, packets, lenient_before=target):
-                if stamps is None:
-                    before -= 1
-                    if before >= 0:
-                        continue
-                elif frame.pts is None or frame.pts < stamps[number]:
-                    continue
-                elif frame.pts > stamps[number]:
-                    return
-                if frame.is_corrupt:
-                    return
-                check_size(self.path, frame, number, self.index.size)
-                yield frame
-                number += 1
-                if number == stop:
-                    return
+    def _seeks(self, number: int) -> tuple[bool, ...]:
+        """Whether to seek. Should the frame not be found from the key frames before it, the beginning of the
+        file is sure ground."""
+        return (True, False) if number and self.index.stamps is not None else (False,)
 
-    def _packets_from(
-        self, container: InputContainer, stream: VideoStream, target: int
-    ) -> Iterable[av.Packet]:
-        """Packets from a key frame on that is not shown after ``target``; none where seeking finds none.
+    def _start(self, decoder: Decoder, number: int, seek: bool, threads: bool) -> None:
+        """Have ``decoder`` start where frame ``number`` can be decoded from, or at the beginning."""
+        keys, target = None, self._stamp(number)
+        if seek and target is not None:
+            before = np.searchsorted(self.index.keys, target, side="right")
+            keys = self.index.keys[:before][::-1][:_SEEKS].tolist()
+        decoder.ask("start", keys=keys, target=target, threads=threads)
 
-        Where a container lands depends on its own index, and in MPEG streams on luck: hence several tries,
-        and decoding never starts at a packet that is not a key frame.
-        """
-        keys = self.index.keys[: np.searchsorted(self.index.keys, target, side="right")]
-        for key in keys[::-1][:_SEEKS].tolist():
-            with suppress(av.FFmpegError, EOFError):
-                container.seek(key, stream=stream)
-                packets = container.demux(stream)
-                for packet in packets:
-                    if packet.is_keyframe:
-                        if packet.pts is not None and packet.pts <= target:
-                            return chain((packet,), packets)
-                        break
-        return ()
+    def _ask(self, decoder: Decoder, number: int, skip: int, count: int = 1) -> None:
+        """Ask for frames from ``number`` on, ``skip`` frames further than now where they have no stamps."""
+        target = self._stamp(number)
+        decoder.ask("take", target=target, skip=skip if target is None else 0, count=count)
+
+    def _take(self, decoder: Decoder, number: int) -> np.ndarray | None:
+        """Frame ``number`` as decoded; None where it is missing, damaged or out of place."""
+        got = decoder.frame(self.index.size, number)
+        return None if got is None or self._stamp(number) not in (None, got[0]) else got[1]
+
+    def _stamp(self, number: int) -> int | None:
+        return None if self.index.stamps is None else int(self.index.stamps[number])
+
+    def _shown(self, image: np.ndarray, number: int) -> Frame:
+        """As a player shows it."""
+        if self.index.mirrored:
+            image = image[:, ::-1]
+        return Frame(np.ascontiguousarray(np.rot90(image, self.index.turns)), float(self.times[number]))
+
+    def _damaged(self, number: int) -> UserError:
+        return UserError(f"{self.path}: only {number} of {len(self)} frames can be read; {_MEND}")
+
+
+@dataclass
+class _Cursor:
+    """Where single frames are read from, and which one comes next."""
+
+    decoder: Decoder
+    upcoming: int
+
+
+class _Recent(threading.local):
+    """The decoders kept for single frames; the oldest makes room, so that a thousand open videos are not a
+    thousand processes."""
+
+    def __init__(self) -> None:
+        self._decoders: deque[ref[Decoder]] = deque()
+
+    def open(self, path: Path) -> Decoder:
+        decoder = Decoder(path)
+        self._decoders.append(ref(decoder))
+        while len(self._decoders) > _OPEN_AT_ONCE:
+            if (oldest := self._decoders.popleft()()) is not None:
+                oldest.close()
+        return decoder
+
+
+_recent = _Recent()
 
 
 class Part:
@@ -242,23 +263,3 @@ class Part:
         """Frames start ... stop - 1 of this part, in order."""
         inside = self._range[start:stop]
         return self.source.frames(inside.start, inside.stop)
-
-
-class _Shown:
-    """A decoded frame as a player shows it: (H, W, 3) uint8 RGB."""
-
-    def __init__(self, turns: int, mirrored: bool) -> None:
-        self.turns = turns
-        self.mirrored = mirrored
-        self.converter = VideoReformatter()
-
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        if frame.colorspace == _UNSPECIFIED:
-            frame.colorspace = _BT709 if frame.height >= 720 else _BT601
-        rgb = self.converter.reformat(
-            frame, format="rgb24", interpolation=_EXACT, dst_color_range=ColorRange.JPEG, threads=1
-        )
-        image = rgb.to_ndarray()
-        if self.mirrored:
-            image = image[:, ::-1]
-        return np.ascontiguousarray(np.rot90(image, self.turns))

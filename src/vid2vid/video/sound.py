@@ -1,24 +1,20 @@
-"""The sound of one video carried over to another: copied where the container allows, else re-encoded."""
+"""The sound of one video carried over to another: copied where the container allows, else encoded anew."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 
+from vid2vid.video.decoding import Decoder
 from vid2vid.video.index import read_index
 
-_Item = TypeVar("_Item", av.Packet, av.AudioFrame)
-# What each container holds and its players play. FFmpeg's own answer promises more than its muxers then do.
-_COPIED = {
-    "mp4": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus"},
-    "mov": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
-    "webm": {"opus", "libopus", "vorbis", "libvorbis"},
-}
+# The stream was put together by a muxer of our own; what its packets hold is not looked at here.
+_NUT = {"protocol_whitelist": "none", "codec_whitelist": "none"}
 
 
 class Sound:
@@ -28,25 +24,19 @@ class Sound:
     A source without sound gives none. Sound that is damaged ends at the damage.
     """
 
-    def __init__(self, source: Path, output: OutputContainer, begin: float) -> None:
-        self._input: InputContainer = av.open(f"file:{source}", options={"protocol_whitelist": "file"})
+    def __init__(self, path: Path, output: OutputContainer, begin: float) -> None:
         self._output = output
-        self._begin = read_index(source).start + begin
         self._packets: Iterator[av.Packet] = iter(())
-        if self._input.streams.audio:
-            track = self._input.streams.audio[0]
-            copied = _COPIED.get(output.format.name)
-            if copied is None or track.codec_context.name in copied:
-                self._target = output.add_stream_from_template(track)
-                self._packets = self._copied()
-            else:
-                webm = output.format.name == "webm"
-                rate = 48_000 if webm else track.rate  # all that Opus knows
-                self._target = output.add_stream(
-                    "libopus" if webm else "aac", rate=rate, layout=track.layout.name
-                )
-                self._packets = self._encoded()
         self._next: av.Packet | None = None
+        self._decoder: Decoder | None = None
+        index = read_index(path)
+        if index.has_audio:
+            self._decoder = Decoder(path)
+            self._decoder.ask("sound", format=output.format.name, begin=index.start + begin)
+            with suppress(av.FFmpegError, EOFError, ValueError, IndexError):  # none of it can be read
+                source = av.open(_Pipe(self._decoder), "r", "nut", options=_NUT)
+                target = output.add_stream_from_template(source.streams.audio[0])
+                self._packets = self._read(source, target)
 
     def write_until(self, seconds: float) -> None:
         """Mux the packets that begin before ``seconds`` of the output."""
@@ -61,31 +51,21 @@ class Sound:
 
     def close(self) -> None:
         self._packets = iter(())
-        self._input.close()
+        if self._decoder is not None:
+            self._decoder.close()
 
-    def _copied(self) -> Iterator[av.Packet]:
-        for packet in _readable(self._input.demux(self._input.streams.audio[0])):
-            if packet.pts is None or packet.time_base is None or not packet.size:
-                continue
-            shift = round(self._begin / packet.time_base)
-            packet.pts -= shift
-            packet.dts = packet.pts
-            if packet.pts >= 0:
-                packet.stream = self._target
-                yield packet
-
-    def _encoded(self) -> Iterator[av.Packet]:
-        for frame in _readable(self._input.decode(self._input.streams.audio[0])):
-            if frame.time is None or frame.time < self._begin:
-                continue
-            frame.pts = round((frame.time - self._begin) * frame.sample_rate)
-            frame.time_base = Fraction(1, frame.sample_rate)
-            yield from self._target.encode(frame)
-        yield from self._target.encode(None)
+    def _read(self, source: InputContainer, target: AudioStream) -> Iterator[av.Packet]:
+        with suppress(av.FFmpegError, EOFError):
+            for packet in source.demux(source.streams.audio[0]):
+                if packet.size:
+                    packet.stream = target
+                    yield packet
 
 
-def _readable(items: Iterator[_Item]) -> Iterator[_Item]:
-    try:
-        yield from items
-    except (av.FFmpegError, EOFError):
-        return
+class _Pipe:
+    """What PyAV asks of a file to read from."""
+
+    name = "sound"
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.read = decoder.answers.read1  # what is there, without waiting for more

@@ -34,7 +34,7 @@ from vid2vid.video import make_folder, natural_key, whole_file
 _WORK = ".clips"
 _RECORD = 512  # bytes of a tar header; files are filled up to a multiple
 _END = 2 * _RECORD
-_HOW = ("workers",)
+_HOW = ("workers", "keep_going", "warn")
 """Settings of `prepare` that change nothing in what comes out."""
 
 
