@@ -159,6 +159,40 @@ def test_a_positional_with_a_default_may_be_left_out(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.startswith("usage: vid2vid look [THING] [key=value ...] [options]")
 
 
+def test_a_word_that_may_be_left_out_and_a_positional_behind_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def render(
+        model: str, driver: str | None = None, *, camera: str | None = None, fast: bool = False
+    ) -> None:
+        """Render.
+
+        Args:
+            model: by what
+            driver: from what
+            camera ([DEVICE]): from which
+            fast: soon
+        """
+        Seen.values = dict(locals())
+
+    hints = {"model": str, "driver": str | None, "camera": str | None, "fast": bool, "return": None}
+    render.__annotations__ = hints
+    for words, (driver, camera, fast) in {
+        "m": (None, None, False),
+        "m --camera": (None, "", False),
+        "m --camera --fast": (None, "", True),
+        "m --fast --camera 2": (None, "2", True),
+        "m --fast d": ("d", None, True),
+        "--fast m d": ("d", None, True),
+        "m d --fast": ("d", None, True),
+    }.items():
+        call(render, "vid2vid render", words.split())
+        assert Seen.values == {"model": "m", "driver": driver, "camera": camera, "fast": fast}
+    with pytest.raises(SystemExit):
+        call(render, "vid2vid render", ["--help"])
+    assert "--camera [DEVICE] " in capsys.readouterr().out
+
+
 def test_a_list_of_positionals_with_a_default_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     def compare(systems: list[str] | None = None, *, out: Path) -> None:
         """Compare.

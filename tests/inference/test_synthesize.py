@@ -79,7 +79,7 @@ def test_a_model_that_is_handed_the_flow_reads_it_off_the_real_frames(clip: Path
 
 def test_one_frame_for_each_condition_named_like_it(clip: Path, tmp_path: Path) -> None:
     reports: list[tuple[int, int | None]] = []
-    frames = render(build(), clip, tmp_path / "out", progress=lambda *report: reports.append(report))
+    frames = render(build(), clip, tmp_path / "out", progress=lambda *report: reports.append(report[:2]))
     assert names(tmp_path / "out") == [f"{t:04d}.png" for t in range(FRAMES)]
     assert [frame.shape for frame in frames] == [(32, 32, 3)] * FRAMES
     assert reports == [(t + 1, FRAMES) for t in range(FRAMES)]

@@ -50,30 +50,35 @@ class OneEuro:
         self._speed: np.ndarray | None = None
         self._seen: np.ndarray | None = None
 
-    def __call__(self, points: np.ndarray) -> np.ndarray:
+    def __call__(self, points: np.ndarray, after: float | None = None) -> np.ndarray:
         """The next frame: (N, 3) x, y, confidence, to the same, float32.
+
+        Args:
+            after: seconds since the last one, above 0; None: as the rate says.
 
         Raises:
             ValueError: another number of points than before.
         """
         place = points[:, :2].astype(np.float64)
         seen = points[:, 2] > SEEN
+        rate = 1 / after if after else self.rate
         if self._place is None or self._speed is None or self._seen is None:
             self._place, self._speed, self._seen = place, np.zeros_like(place), seen
         elif len(place) != len(self._place):
             raise ValueError(f"{len(place)} points after {len(self._place)}; a filter is for one kind")
         known = (seen & self._seen)[:, None]
-        rise = (place - self._place) * self.rate
-        calm = self._share(np.full((1, 1), self.speed_cutoff))
+        rise = (place - self._place) * rate
+        calm = self._share(np.full((1, 1), self.speed_cutoff), rate)
         speed = np.where(known, self._speed + calm * (rise - self._speed), 0.0)
-        share = self._share(self.cutoff + self.response * np.abs(speed))
+        share = self._share(self.cutoff + self.response * np.abs(speed), rate)
         place = np.where(known, self._place + share * (place - self._place), place)
         self._place, self._speed, self._seen = place, speed, seen
         return np.concatenate([place, points[:, 2:]], axis=1).astype(np.float32)
 
-    def _share(self, cutoff: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def _share(cutoff: np.ndarray, rate: float) -> np.ndarray:
         """How much of a new value is taken."""
-        return 1 / (1 + self.rate / (2 * math.pi * cutoff))
+        return 1 / (1 + rate / (2 * math.pi * cutoff))
 
 
 def smooth_points(points: np.ndarray, rate: float, cutoff: float = 1.0, response: float = 0.02) -> np.ndarray:
@@ -129,17 +134,20 @@ class Steady:
     """The same frame by frame, for what cannot be looked ahead in: a gap is bridged by the last place.
 
     Args:
-        rate: frames per second.
+        rate: frames per second, where no times are given.
     """
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
+        self._time: float | None = None
         self._filter: OneEuro | None = None
         self._last: np.ndarray | None = None
         self._unseen = np.zeros(0, np.int64)
 
-    def __call__(self, found: Found | None) -> Found | None:
-        """The next frame."""
+    def __call__(self, found: Found | None, time: float | None = None) -> Found | None:
+        """The next frame. time: its seconds, rising; a camera's frames come when there is time for them."""
+        after = None if time is None or self._time is None else time - self._time
+        self._time = time
         if found is not None:
             self._like, points = found, _as_points(found).astype(np.float32)
         elif self._last is None:
@@ -153,7 +161,7 @@ class Steady:
         self._unseen = np.where(seen, 0, self._unseen + 1)
         held = ~seen & (self._unseen <= _LONGEST)
         self._last = np.where(
-            held[:, None], self._last, self._filter(np.where(held[:, None], self._last, points))
+            held[:, None], self._last, self._filter(np.where(held[:, None], self._last, points), after)
         )
         return _as_found(self._last, self._like) if (self._last[:, 2] > SEEN).any() else None
 

@@ -3,7 +3,8 @@
 * a plain parameter is a positional argument (``list[...]``: one or more words), a keyword-only one an option;
 * ``*settings: str`` takes the ``key=value`` words, wherever they stand;
 * what has no default is required; ``bool`` is a switch; an option of ``list[...]`` takes one or more words;
-* the docstring's ``Args:`` are the help; a name in brackets is the placeholder: ``frames (START:STOP): ...``.
+* the docstring's ``Args:`` are the help; a name in brackets is the placeholder: ``frames (START:STOP): ...``;
+  an option's word may be left out, and is "" then, where that is ``([DEVICE])``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 import inspect
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -51,7 +52,7 @@ def call(function: Verb, program: str, words: list[str]) -> int:
 def build_parser(function: Verb, program: str) -> ArgumentParser:
     """The parser of one verb. It raises ``argparse.ArgumentError`` where others exit."""
     text = read_docstring(inspect.getdoc(function) or "")
-    parser = ArgumentParser(
+    parser = _Parser(
         prog=program,
         description=text.description,
         epilog=text.example and f"example:\n{text.example}",
@@ -93,6 +94,8 @@ def _argument(
         options |= {"type": _READERS.get(kind, kind), "metavar": placeholder or parameter.name.upper()}
     if several:
         options |= {"nargs": "+", "action": "extend"}  # given again, it adds
+    if placeholder.startswith("["):
+        options |= {"nargs": "?", "const": "", "metavar": placeholder.strip("[]")}
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
         if parameter.default is not parameter.empty:
             options |= {"nargs": "*" if several else "?", "default": parameter.default}
@@ -185,6 +188,18 @@ def read_docstring(docstring: str) -> Text:
         if match := _ARGUMENT.match(" ".join(entry.split())):
             arguments[match[1]] = (match[2] or "", match[3])
     return Text(description.strip(), arguments, body.get("Example", "").rstrip())
+
+
+class _Parser(ArgumentParser):
+    """Lets a positional that may be missing stand behind options, as Python's own does from 3.12.7 on."""
+
+    def _match_arguments_partial(
+        self, actions: Sequence[argparse.Action], arg_strings_pattern: str
+    ) -> list[int]:
+        counts: list[int] = super()._match_arguments_partial(actions, arg_strings_pattern)
+        while counts and not counts[-1] and arg_strings_pattern[sum(counts) :].startswith("O"):
+            counts.pop()
+        return counts
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

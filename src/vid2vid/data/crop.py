@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from vid2vid.annotators import Annotator, face_crop
 from vid2vid.annotators.landmark_clip import found_in
 from vid2vid.errors import UserError
-from vid2vid.types import Size
+from vid2vid.types import Frame, Size
 from vid2vid.video import TimedSource
 
 Box = tuple[int, int, int, int]
@@ -39,7 +39,7 @@ def parse_crop(crop: Crop | str) -> Crop:
     return x, y, width, height
 
 
-def check_box(path: Path, box: Box, size: Size) -> None:
+def check_box(path: Path | str, box: Box, size: Size) -> None:
     """Raises UserError where a box reaches outside of frames of ``size``."""
     if box[0] + box[2] > size[0] or box[1] + box[3] > size[1]:
         shown = ",".join(map(str, box))
@@ -48,7 +48,7 @@ def check_box(path: Path, box: Box, size: Size) -> None:
         )
 
 
-def box_of_face(path: Path, faces: Sequence[np.ndarray | None], size: Size) -> Box:
+def box_of_face(path: Path | str, faces: Sequence[np.ndarray | None], size: Size) -> Box:
     """`face_crop` of what was found in some frames of a source. Raises UserError where that is nothing."""
     box = face_crop(faces, size)
     if box is None:
@@ -56,23 +56,26 @@ def box_of_face(path: Path, faces: Sequence[np.ndarray | None], size: Size) -> B
     return box
 
 
+def spread(source: TimedSource, chosen: Sequence[int]) -> Iterator[Frame]:
+    """Up to 200 of the chosen frames, spread over all of them. chosen: indices, never falling."""
+    for i in np.linspace(0, len(chosen) - 1, min(len(chosen), _LOOKS)).astype(int):
+        yield source[chosen[i]]
+
+
 def look_through(
-    source: TimedSource, chosen: Sequence[int], annotator: Annotator, box: Box | None = None
-) -> Iterator[Any]:
-    """What an annotator finds in up to 200 of the chosen frames, spread over all of them; None: nothing.
+    frames: Iterable[Frame], annotator: Annotator, box: Box | None = None
+) -> Iterator[tuple[float, Any]]:
+    """The time of each frame and what an annotator finds in it; None: nothing.
 
     Args:
-        chosen: indices of frames, never falling.
         annotator: one that finds points.
         box: the part of the picture that is looked at, and that points are counted from.
     """
-    wanted = [chosen[i] for i in np.linspace(0, len(chosen) - 1, min(len(chosen), _LOOKS)).astype(int)]
     run = annotator.begin()
     try:
-        for t in wanted:
-            frame = source[t]
+        for frame in frames:
             drawn = run.draw(cut(frame.image, box), frame.time)
-            yield found_in(drawn.points or [])
+            yield frame.time, found_in(drawn.points or [])
     finally:
         run.close()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vid2vid.annotators import Annotator, open_annotator
 from vid2vid.annotators.landmark_clip import LandmarkClip, has_landmarks
-from vid2vid.data.crop import FACE, box_of_face, look_through
+from vid2vid.data.crop import FACE, box_of_face, look_through, spread
 from vid2vid.data.footage import Footage
 from vid2vid.types import Size
 from vid2vid.video import PictureFolder
@@ -30,5 +30,6 @@ def around_face(footage: Footage, chosen: np.ndarray, size: Size | None, finder:
         there = LandmarkClip("face_sketch", footage.path, native, stems, len(source))
         faces = [there.points(t) for t in chosen.tolist()]
     else:
-        faces = list(look_through(source, chosen.tolist(), finder or open_annotator(FACE)))
+        looked = look_through(spread(source, chosen.tolist()), finder or open_annotator(FACE))
+        faces = [face for _, face in looked]
     return footage.cropped(box_of_face(footage.path, faces, native), size)

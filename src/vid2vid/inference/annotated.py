@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +14,12 @@ from vid2vid.annotators import Annotator, Drawn, Labeller, finds_points, open_an
 from vid2vid.annotators.drawn import DRAWN
 from vid2vid.conditions import ConditionSchema, ObjectTracker
 from vid2vid.data.crop import FACE, Box, Crop, box_of_face, check_box, cut, look_through
-from vid2vid.data.dataset import parse_part
-from vid2vid.data.footage import frames_in
 from vid2vid.errors import UserError
+from vid2vid.inference.driver import open_driver
 from vid2vid.inference.point_drawing import PointDrawing
 from vid2vid.inference.source import Described, relabelling
 from vid2vid.types import Frame, Size
-from vid2vid.video import PictureFolder, open_frames, resize_picture
+from vid2vid.video import Camera, resize_picture
 
 
 class AnnotatedSource:
@@ -28,13 +29,15 @@ class AnnotatedSource:
     found in frames as they are.
 
     Args:
-        path: the driver: a video, a folder of pictures, or a clip folder (its frames).
+        driver: a video, a folder of pictures, a clip folder (its frames), or an open camera.
         spec: the annotator, as ``open_annotator`` takes it.
         schema: what the model wants.
         size: (width, height) to draw at; None: that of the frames.
         frames: a part, such as ``55:71``. What is drawn is the same as in a rendering of all frames.
+            Of a camera the first ones, ``:16``.
         crop: the part of the picture that is used, as ``prepare`` takes it; None: all of it.
-        retarget: the clip of the person to be shown, where the annotator finds points.
+        retarget: the clip of the person to be shown, where the annotator finds points. A camera is looked
+            through beforehand, for it as for the crop to a face: for 2 seconds, once somebody is seen.
         smooth: take the trembling out of points; see ``annotators.Steady``.
         relabel: semantic edits of label maps, as in ``ConditionSource``.
         device: what a network that draws runs on.
@@ -49,7 +52,7 @@ class AnnotatedSource:
 
     def __init__(
         self,
-        path: Path,
+        driver: Path | Camera,
         spec: str,
         schema: ConditionSchema,
         size: Size | None = None,
@@ -65,72 +68,75 @@ class AnnotatedSource:
         self._annotator = open_fitting(spec, schema, device)
         if relabel and not isinstance(self._annotator, Labeller):
             raise UserError(f"--relabel {relabel[0]}: what {spec} draws has no classes; drop one of them")
-        if not path.exists():
-            raise UserError(f"{path}: no such file or folder; give a video, a folder of pictures or a clip")
-        self.path = frames_in(path)
-        self._source = open_frames(self.path)
-        self.picks = range(len(self._source))[parse_part(frames)]
-        if not self.picks:
-            raise UserError(
-                f"{self.path}: no frames {frames or ''} among its {len(self._source)}; choose others"
-            )
+        self._driver = open_driver(driver, frames)
+        self.path, self.picks = self._driver.path, self._driver.picks
         self._box = self._open_crop(crop)
-        native = self._box[2:] if self._box else self._source.info.size
+        native = self._box[2:] if self._box else self._driver.size
         self.size: Size = size or native
         self._relabelled = relabelling(schema, relabel) if isinstance(self._annotator, Labeller) else None
         self._drawing: PointDrawing | None = None
         if finds_points(self._annotator):
-            rate = float(self._source.info.rate) if smooth else None
+            rate = float(self._driver.rate) if smooth else None
             self._drawing = PointDrawing(schema.name, native, self.size, rate)
             if retarget is not None:
-                looked = look_through(self._source, self.picks, self._annotator, self._box)
-                self._drawing.retarget([found for found in looked if found is not None], retarget)
+                self._drawing.retarget(self._look(self._box), retarget)
         elif retarget is not None or smooth:
             word = "--smooth" if retarget is None else f"--retarget {retarget}"
             raise UserError(f"{word}: is for points, and {spec} finds none; drop it")
 
-    def __len__(self) -> int:
-        return len(self.picks)
+    @property
+    def total(self) -> int | None:
+        """How many it gives; None where nobody knows."""
+        return self._driver.total
 
     @property
     def rate(self) -> Fraction | None:
         """Frames per second of the driver."""
-        return self._source.info.rate
+        return self._driver.rate
 
     @property
     def sound(self) -> Path | None:
         """The driver itself where it has sound, else None."""
-        return self.path if self._source.info.has_audio else None
+        return self._driver.sound
 
     def __iter__(self) -> Iterator[Described]:
-        memory = self._annotator.memory
-        begin = 0 if memory is None else max(0, self.picks.start - memory)
-        files = self._source.files if isinstance(self._source, PictureFolder) else None
         tracker = ObjectTracker()
         run = self._annotator.begin()
         try:
-            for t, frame in enumerate(self._source.frames(begin, self.picks.stop), begin):
-                picture = self._shaped(frame)
-                if t < self.picks.start:
-                    run.see(picture, frame.time)
+            for raw in self._driver.frames(self._annotator.memory):
+                picture, seconds = self._shaped(raw.frame), raw.frame.time
+                if not raw.wanted:
+                    run.see(picture, seconds)
                     continue
-                name, time = (files[t].stem, None) if files else (None, frame.time)
-                drawn = run.draw(picture, frame.time)
+                time = seconds if raw.name is None else None
+                drawn = run.draw(picture, seconds)
                 if self._drawing is not None:
-                    yield Described(name, time, image=self._drawing(drawn.points or [], picture))
+                    image = self._drawing(drawn.points or [], picture, seconds)
+                    yield Described(raw.name, time, image=image)
                 elif self._relabelled is not None:
-                    yield Described(name, time, *self._indices(drawn, self._relabelled, tracker))
+                    yield Described(raw.name, time, *self._indices(drawn, self._relabelled, tracker))
                 else:
-                    yield Described(name, time, image=drawn.picture)
+                    yield Described(raw.name, time, image=drawn.picture)
         finally:
             run.close()
+
+    def _look(self, box: Box | None = None) -> list[Any]:
+        """What is found in some frames of the driver, before it is rendered."""
+        found, begin = [], math.inf
+        for time, points in look_through(self._driver.glimpses(), self._annotator, box):
+            if points is not None:
+                found.append(points)
+                begin = min(begin, time)
+            if time >= begin + self._driver.look:
+                break
+        return found
 
     def _shaped(self, frame: Frame) -> np.ndarray:
         picture = cut(frame.image, self._box)
         return picture if finds_points(self._annotator) else resize_picture(picture, self.size)
 
     def _open_crop(self, crop: Crop | None) -> Box | None:
-        size = self._source.info.size
+        size = self._driver.size
         if crop != FACE:
             if crop is not None:
                 check_box(self.path, crop, size)
@@ -139,7 +145,7 @@ class AnnotatedSource:
             raise UserError(
                 f"--crop face: {self._annotator.name} finds no face; write --crop X,Y,WIDTH,HEIGHT"
             )
-        return box_of_face(self.path, list(look_through(self._source, self.picks, self._annotator)), size)
+        return box_of_face(self.path, self._look(), size)
 
     def _indices(
         self, drawn: Drawn, relabelled: np.ndarray, tracker: ObjectTracker

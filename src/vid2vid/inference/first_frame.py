@@ -48,8 +48,8 @@ def choose_first_frames(
         pictures = [clip[number].image for number in picks]
     else:
         pictures = [read_picture(Path(word)) for word in words]
-    if len(pictures) > len(source):
+    if len(pictures) > len(source.picks):
         raise UserError(
-            f"{source.path}: {len(source)} conditions for {len(pictures)} first frames; give fewer"
+            f"{source.path}: {len(source.picks)} conditions for {len(pictures)} first frames; give fewer"
         )
     return model, [to_tensor(resize_picture(picture, source.size))[None].to(device) for picture in pictures]

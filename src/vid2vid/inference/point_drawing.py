@@ -55,16 +55,17 @@ class PointDrawing:
             ) from None
         self.native = clip.native
 
-    def __call__(self, points: list[list[float]], frame: np.ndarray) -> np.ndarray:
+    def __call__(self, points: list[list[float]], frame: np.ndarray, time: float) -> np.ndarray:
         """The condition of the next frame, (H, W, channels) uint8.
 
         Args:
             points: as an annotator gives them.
             frame: (H, W, 3) uint8, the frame itself.
+            time: its seconds, rising.
         """
         found = found_in(points)
         if self._steady is not None:
-            found = self._steady(found)
+            found = self._steady(found, time)
         if found is None or self._as_subject is None:
             return draw_found(self.name, found, self.native, self.size, lambda: frame)
         return draw_found(self.name, self._as_subject(found), self.native, self.size)

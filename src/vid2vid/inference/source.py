@@ -132,6 +132,11 @@ class ConditionSource:
         return len(self.picks)
 
     @property
+    def total(self) -> int:
+        """How many it gives."""
+        return len(self.picks)
+
+    @property
     def rate(self) -> Fraction | None:
         """Frames per second, where the source says it."""
         if self._drawn is not None:

@@ -1,9 +1,10 @@
-"""``synthesize``: a model and conditions on disk to a video or a folder of pictures."""
+"""``synthesize``: a model and conditions, from a disk or a camera, to a video, pictures or the eye."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +23,22 @@ from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size, to_picture
-from vid2vid.video import PictureWriter, VideoWriter, open_writer
+from vid2vid.video import Camera, PictureWriter, VideoWriter, open_writer
 from vid2vid.zoo import Model, load_model
 
 LARGEST = 16384
 """Pixels a side of a frame; a larger size is a slip of the finger."""
 
+Show = Callable[[np.ndarray], bool]
+"""Shows a picture to somebody; False: they want no more."""
+
 
 def synthesize(
     model: Model | Path | str,
-    conditions: Path | str,
-    out: Path | str,
+    conditions: Path | str | Camera,
+    out: Path | str | None = None,
     *,
+    show: Show | None = None,
     annotate: str | None = None,
     first_frames: Sequence[Path | str] = (),
     styles: Sequence[str] = (),
@@ -54,9 +59,12 @@ def synthesize(
     Args:
         model: a model, its folder, a run, or the name of a bundled model.
         conditions: a clip folder, a folder of condition pictures, or a video of them.
-        out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions.
+        out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions; None:
+            nothing is written.
+        show: is given every picture, (H, W, 3) uint8, when it is made; where it says False, it was the last.
         annotate: the conditions are still to be drawn, by this annotator ("edges", ...); ``conditions`` then
-            is the driver: a video, a folder of pictures or a clip, of which the frames are taken.
+            is the driver: a video, a folder of pictures or a clip, of which the frames are taken, or an open
+            camera. From this the newest frame is rendered, others are dropped; it ends well at Ctrl-C.
         first_frames: where the first frames come from; see ``choose_first_frames``. None: the model's image
             generator, if it has one, else the renderer makes its own.
         styles: how objects look, for a model with styles; see ``Styling``. Several are rendered at once, side
@@ -76,7 +84,7 @@ def synthesize(
         progress: called after every frame.
 
     Returns:
-        How many frames were written: as many as there are conditions.
+        How many frames were made: as many as there are conditions, unless it was ended.
 
     Raises:
         UserError: model, conditions or pictures are missing, damaged or of the wrong kind.
@@ -87,9 +95,9 @@ def synthesize(
     wanted = None if native else _checked(size or renderer.size)
     subject = None if retarget is None else Path(retarget)
     part = None if crop is None else parse_crop(crop)
-    source = _open(
-        Path(conditions), annotate, renderer, wanted, frames, relabel, subject, part, smooth, device
-    )
+    live = conditions if isinstance(conditions, Camera) else None
+    driver = live or Path(str(conditions))
+    source = _open(driver, annotate, renderer, wanted, frames, relabel, subject, part, smooth, device)
     if isinstance(source, AnnotatedSource):
         audio_from = audio_from or source.sound
     renderer, given = choose_first_frames(renderer, first_frames, source, where)
@@ -99,17 +107,28 @@ def synthesize(
     now: list[Described] = []
     encoded = _encoded(source, renderer.schema, looks, where, now)
     if renderer.architecture.given_flow:
-        encoded = _with_flow(encoded, Path(conditions), source)
+        encoded = _with_flow(encoded, Path(str(conditions)), source)
     first = [frame.expand(len(looks), -1, -1, -1) for frame in given]
-    with open_writer(out, source.rate or renderer.rate, audio_from=audio_from) as writer:
-        for done, made in enumerate(stream(renderer, encoded, first), start=1):
-            _write(writer, _grid([to_picture(frame) for frame in made]), now[0])
-            progress(done, len(source))
-    return len(source)
+    rate = source.rate or renderer.rate
+    with nullcontext() if out is None else open_writer(out, rate, audio_from=audio_from) as writer:
+        done = 0
+        try:
+            for made in stream(renderer, encoded, first):
+                picture = _grid([to_picture(frame) for frame in made])
+                if writer is not None:
+                    _write(writer, picture, now[0])
+                done += 1
+                progress(done, source.total, f"{live.dropped} dropped" if live else "")
+                if show is not None and not show(picture):
+                    break
+        except KeyboardInterrupt:  # how a camera is ended
+            if live is None or not done:
+                raise
+    return done
 
 
 def _open(
-    path: Path,
+    driver: Path | Camera,
     annotate: str | None,
     model: Model,
     size: Size | None,
@@ -121,16 +140,20 @@ def _open(
     device: str,
 ) -> ConditionSource | AnnotatedSource:
     if annotate is None:
+        if isinstance(driver, Camera):
+            raise UserError(
+                f"{driver.name}: sees raw frames; add --annotate NAME, as the training set was made with"
+            )
         if crop is not None:
             raise UserError("--crop: is for raw frames; add --annotate, or prepare the conditions cropped")
-        return ConditionSource(path, model.schema, size, frames, relabel, retarget, smooth)
+        return ConditionSource(driver, model.schema, size, frames, relabel, retarget, smooth)
     if model.architecture.given_flow:
         raise UserError(
             f"--annotate {annotate}: this model is handed the flow of real frames; make a clip of the driver "
             "with vid2vid prepare --annotate, and render that"
         )
     return AnnotatedSource(
-        path,
+        driver,
         annotate,
         model.schema,
         size,

@@ -1,5 +1,7 @@
-"""Frames with time stamps, in and out: video files, folders of pictures, single pictures, scene cuts."""
+"""Frames with time stamps, in and out: video files, cameras, folders of pictures, single pictures, scene
+cuts."""
 
+from vid2vid.video.camera import Camera, open_camera
 from vid2vid.video.cuts import find_cuts
 from vid2vid.video.files import as_path, make_folder, whole_file
 from vid2vid.video.index import VERIFY_PIXELS
@@ -24,6 +26,7 @@ __all__ = [
     "PICTURE_SUFFIXES",
     "VERIFY_PIXELS",
     "VIDEO_SUFFIXES",
+    "Camera",
     "FrameWriter",
     "Part",
     "PictureFolder",
@@ -38,6 +41,7 @@ __all__ = [
     "list_pictures",
     "make_folder",
     "natural_key",
+    "open_camera",
     "open_frames",
     "open_writer",
     "picture_size",
