@@ -16,7 +16,8 @@ from tiny import CLASSES, LABELS, build, hidden_or_partial
 from vid2vid.annotators import Labeller, gives_instances, labels, open_annotator
 from vid2vid.annotators.edges import Edges
 from vid2vid.annotators.labels import Labels, cityscapes
-from vid2vid.annotators.segmentation import NetworkFiles, SegmentationNetwork, Segmented
+from vid2vid.annotators.networks import NetworkFiles
+from vid2vid.annotators.segmentation import SegmentationNetwork, Segmented
 from vid2vid.cli import main
 from vid2vid.conditions import LabelClass, LabelSchema, ObjectTracker
 from vid2vid.data import Dataset

@@ -7,8 +7,9 @@ from importlib import resources
 
 import numpy as np
 
+from vid2vid.annotators.networks import NetworkFiles, find_network
 from vid2vid.annotators.protocol import Drawn, picture_problem
-from vid2vid.annotators.segmentation import NetworkFiles, SegmentationNetwork, find_network
+from vid2vid.annotators.segmentation import SegmentationNetwork
 from vid2vid.conditions import LabelSchema, ObjectTracker
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError

@@ -130,14 +130,28 @@ def _labels(argument: str, classes: LabelSchema | None = None, device: str = "au
     return Labels.of(argument, classes, device)
 
 
-_OPENERS: dict[str, Callable[[str], Annotator]] = {
+def _depth(argument: str, device: str = "auto") -> Annotator:
+    from vid2vid.annotators.depth import Depth
+
+    return Depth.of(argument, device)
+
+
+def _mask(argument: str, device: str = "auto") -> Annotator:
+    from vid2vid.annotators.mask import Mask
+
+    return Mask.of(argument, device)
+
+
+_OPENERS: dict[str, Callable[..., Annotator]] = {
     "edges": _edges,
     "sketch": _sketch,
     "face": _face,
     "pose": _pose,
     "labels": _labels,
+    "depth": _depth,
+    "mask": _mask,
 }
-"""By name; each is given what stands after the colon, or ""."""
+"""By name; each is given what stands after the colon, or "". Networks are told their device, too."""
 
 
 def annotator_names() -> tuple[str, ...]:
@@ -150,7 +164,8 @@ def open_annotator(spec: str, classes: LabelSchema | None = None, device: str = 
 
     "edges" or "edges:median": Canny. "sketch": soft pencil lines. "face" and "pose",
     or "face:FILE": MediaPipe's landmarkers, with the model in the user's cache, to where it is downloaded
-    once, or in a file. "labels:FOLDER" or "labels:ID": a segmentation network of transformers.
+    once, or in a file. "labels:FOLDER" or "labels:ID": a segmentation network of transformers; "mask:..."
+    shows people alone by one; "depth:..." is by a network that estimates depth.
 
     Args:
         classes: what label maps are written in; None: Cityscapes.
@@ -162,7 +177,8 @@ def open_annotator(spec: str, classes: LabelSchema | None = None, device: str = 
     name, _, argument = spec.partition(":")
     if name not in _OPENERS:
         raise UserError(f"annotate {spec!r}: unknown annotator; use {', '.join(_OPENERS)}")
-    return _labels(argument, classes, device) if name == "labels" else _OPENERS[name](argument)
+    told = {"labels": (classes, device), "depth": (device,), "mask": (device,)}.get(name, ())
+    return _OPENERS[name](argument, *told)
 
 
 def open_annotators(specs: Sequence[str], classes: LabelSchema | None = None) -> list[Annotator]:

@@ -40,8 +40,10 @@ def prepare(
     labels:FOLDER or labels:ID writes labels (class ids), labels.yaml and, from a network that
     finds objects, instances: by SegFormer, Mask2Former, OneFormer and their kin through transformers (pip
     install 'vid2vid[annotate]'), from a folder that save_pretrained wrote or by an id of the hub, from where
-    transformers then fetches it. Conditions are drawn at --size: best what the recipe trains at, for a
-    driver's are drawn at that. Without --out it adds them to clips that are there.
+    transformers then fetches it. depth:NETWORK (DPT, Depth Anything and their kin; near is bright) and
+    mask:NETWORK (people white on black, by a network as for labels) write pictures in the same way.
+    Conditions are drawn at --size: best what the recipe trains at, for a driver's are drawn at that. Without
+    --out it adds them to clips that are there.
 
     --shards packs the clips into tar files (WebDataset's) and an index.json, which vid2vid train reads as it
     reads a folder, from a disk or from far away (https://, s3://, gs://). Clips and datasets are packed as
@@ -51,7 +53,8 @@ def prepare(
         sources (SOURCE): videos, folders of pictures, clip folders; city or city:SEED for the synthetic city
         out (DATASET): the dataset's folder (default: none is made, --annotate adds to the sources, which are
             clips or datasets)
-        annotate (NAME): draw these conditions: edges, sketch, face, pose, labels:NETWORK; several: edges,pose
+        annotate (NAME): draw these conditions: edges, sketch, face, pose, labels:NETWORK, depth:NETWORK,
+            mask:NETWORK; several: edges,pose
         classes (FILE|cityscapes): a labels.yaml, or Cityscapes' label ids: what label maps mean that come
             without a list; and the classes of labels:NETWORK, mapped by name: what the list does not know
             becomes its first ignored class (default: those of Cityscapes)

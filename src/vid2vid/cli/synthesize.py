@@ -45,8 +45,8 @@ def synthesize(
             rendered are dropped and counted. In the video frames stand when they were seen
         show: show the frames in a window, which q closes (default: only with --webcam and without --out)
         annotate (NAME): draw the conditions from raw frames on the way, as prepare --annotate did for the
-            training set: edges, sketch, face, pose or labels:NETWORK (a folder or hub id; in the model's
-            classes)
+            training set: edges, sketch, face, pose, labels:NETWORK (a folder or hub id; in the model's
+            classes), depth:NETWORK or mask:NETWORK
         first_frame (SOURCE): the first frames: pictures, which come out as they are; or a clip or video,
             whose frames are taken; or an image model, which paints them; or self, for self-made ones
             (default: the model's own image generator, else self-made)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vid2vid.annotators.networks import find_network
 from vid2vid.annotators.segmentation import SegmentationNetwork as PublicNetwork
-from vid2vid.annotators.segmentation import find_network
 from vid2vid.conditions import LabelSchema
 from vid2vid.data import Augmentation, Dataset, sequences
 from vid2vid.errors import UserError
