@@ -207,11 +207,7 @@ def find_model(path: Path | str) -> Path:
 
 def checkpoint_folders(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
-    folders = [
-        path
-        for path in run.glob("checkpoints/step-*")
-        if path.name[5:].isdecimal() and (path / "config.json").is_file()
-    ]
+    folders = [path for path in run.glob("checkpoints/step-*") if path.name[5:].isdecimal()]
     return sorted(folders, key=lambda path: int(path.name[5:]))
 
 
