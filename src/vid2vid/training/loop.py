@@ -139,6 +139,7 @@ class _Run:
         sweep(self.out)
         for line in set_aside(damaged):
             say(line)
+        self._prune()  # a killed training may not have come to it
         if newest is not None:
             say(f"going on from {newest.name}")
         with whole_file(self.out / "config.yaml") as temporary:
@@ -169,12 +170,16 @@ class _Run:
                     return
 
     def save(self, scores: Scores) -> None:
-        trainer, model, train = self.trainer, self.model, self.settings.train
+        trainer, model = self.trainer, self.model
         about = {**model.about, "steps": trainer.step, "frames_seen": trainer.frames}
         kept = replace(model, renderer=trainer.result, about=about)
         if model.encoder is not None and model.styles is not None:
             learn_styles(model.styles, model.encoder, model.schema, self.data, augmentation(self.settings))
         save_checkpoint(self.out, kept, trainer, scores)
+        self._prune()
+
+    def _prune(self) -> None:
+        train = self.settings.train
         prune(self.out, train.keep, train.best, better_by(train.best))
 
     def sample(self) -> None:
