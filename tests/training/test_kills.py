@@ -137,8 +137,8 @@ def test_killed_a_hundred_times(trials: Trials) -> None:
     assert (found["anywhere"], found["in a save"]) == (70, 30)
 
 
-def terminate(trials: Trials, seed: int, times: int) -> list[float]:
-    """Ends trainings as schedulers do; seconds until they were gone."""
+def terminate(trials: Trials, seed: int, times: int, workers: int = 0) -> list[float]:
+    """Ends trainings as schedulers do, all processes of a job at once; seconds until they were gone."""
     chance = random.Random(seed)
     taken = []
     run = trials.folder / f"ended-{seed}"
@@ -146,30 +146,31 @@ def terminate(trials: Trials, seed: int, times: int) -> list[float]:
         step = newest(run) + chance.randrange(1, 5)
         if step >= STEPS:
             run, step = trials.folder / f"ended-{seed}-{number}", chance.randrange(1, 5)
-        process = trials.start(run)
+        process = trials.start(run, f"data.workers={workers}")
         while logged(run) < step:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.2))
         begun = time.monotonic()
-        os.kill(process, signal.SIGTERM)
+        os.killpg(process, signal.SIGTERM)
         code, words = trials.zygote.wait()
         taken.append(time.monotonic() - begun)
         assert code == 143, words
         assert newest(run) == logged(run) >= step, "saved where it stood"
         assert f"stopped at step {newest(run)}; the same command goes on from there" in words
         assert not hidden_or_partial(run)
-    trials.start(run)
+    trials.start(run, f"data.workers={workers}")
     assert trials.zygote.wait()[0] == 0
     is_like_the_straight(run, trials)
     return taken
 
 
 def test_ended_by_a_scheduler_it_saves_and_leaves(trials: Trials) -> None:
-    assert max(terminate(trials, seed=3, times=2)) < 30
+    taken = terminate(trials, seed=3, times=1) + terminate(trials, seed=4, times=1, workers=1)
+    assert max(taken) < 30
 
 
 @pytest.mark.torture
 def test_ended_twenty_times(trials: Trials) -> None:
-    taken = terminate(trials, seed=4, times=20)
+    taken = terminate(trials, seed=5, times=15) + terminate(trials, seed=6, times=5, workers=2)
     print(f"\n20 SIGTERMs: saved and gone after {min(taken):.1f} to {max(taken):.1f} s")
     assert max(taken) < 30

@@ -73,6 +73,7 @@ def serve() -> None:
 def _train(request: dict[str, Any]) -> None:
     from vid2vid.cli import main
 
+    os.setsid()  # a group of its own, as a job has
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from vid2vid.errors import Terminated
 
-GRACE = 20.0
+GRACE = 25.0
 """Seconds from a SIGTERM to the next, should the step take so long: schedulers kill after 30."""
 
 Asked = Callable[[], type[KeyboardInterrupt] | None]
@@ -23,7 +23,8 @@ def stoppable(say: Callable[[str], None]) -> Iterator[Asked]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield lambda: None
         return
-    again = threading.Timer(GRACE, signal.raise_signal, [signal.SIGTERM])
+    # To the main thread itself: only so does it wake up from whatever it waits for.
+    again = threading.Timer(GRACE, signal.pthread_kill, [threading.get_ident(), signal.SIGTERM])
     again.daemon = True
 
     def ask(number: int, _: object) -> None:
