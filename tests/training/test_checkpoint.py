@@ -23,7 +23,7 @@ from vid2vid.training.checkpoint import best_checkpoint, prune, save_checkpoint,
 from vid2vid.training.trainer import Trainer
 from vid2vid.training.validation import better_by
 from vid2vid.zoo.files import CHECKSUMS, check_checksums, write_checksums
-from vid2vid.zoo.folder import Model, checkpoint_folders
+from vid2vid.zoo.folder import Model, checkpoint_folders, step_folders
 
 SETTINGS = (
     *("data.size=[32, 32]", "data.sequence=6", "data.workers=0", "model.width=4", "model.downs=1"),
@@ -58,7 +58,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def names(run: Path) -> list[str]:
-    return [folder.name for folder in checkpoint_folders(run)]
+    return [folder.name for folder in step_folders(run)]
 
 
 PARTS = (

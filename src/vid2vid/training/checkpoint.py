@@ -25,7 +25,7 @@ from vid2vid.zoo.files import (
     write_checksums,
     write_json,
 )
-from vid2vid.zoo.folder import Model, checkpoint_folders, write_model
+from vid2vid.zoo.folder import Model, step_folders, write_model
 
 Scores = Mapping[str, float | None]
 """What validation found, by the key of the metric."""
@@ -67,7 +67,7 @@ def save_checkpoint(run: Path, model: Model, trainer: Trainer, scores: Scores | 
 
 def prune(run: Path, keep: int, metric: str, better: Better) -> None:
     """Removes all checkpoints but the newest ``keep`` and the best by ``metric``."""
-    folders = checkpoint_folders(run)
+    folders = step_folders(run)
     spared = {*folders[-keep:], best_checkpoint(run, metric, better)}
     for old in (folder for folder in folders if folder not in spared):
         _remove(old)
@@ -76,7 +76,7 @@ def prune(run: Path, keep: int, metric: str, better: Better) -> None:
 def best_checkpoint(run: Path, metric: str, better: Better) -> Path | None:
     """The first of the best, of those that have been scored."""
     known = {}
-    for folder in checkpoint_folders(run):
+    for folder in step_folders(run):
         with suppress(UserError):  # damaged: found out when it is needed
             scores = read_json(folder / "training.json").get("scores")
             if isinstance(scores, dict) and isinstance(score := scores.get(metric), int | float):
@@ -111,7 +111,7 @@ def whole_checkpoint(run: Path) -> tuple[Path | None, dict[Path, UserError]]:
         UserError: there are checkpoints, and all are damaged.
     """
     damaged: dict[Path, UserError] = {}
-    for folder in reversed(checkpoint_folders(run)):
+    for folder in reversed(step_folders(run)):
         try:
             check_checksums(folder)
             return folder, damaged
