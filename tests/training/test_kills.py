@@ -31,17 +31,15 @@ CALLS_OF_A_SAVE = 40
 
 
 class Trials:
-    """Trainings in a zygote. seconds: what one without a break takes."""
+    """Trainings in a zygote."""
 
     def __init__(self, folder: Path, zygote: Zygote) -> None:
         self.folder, self.zygote = folder, zygote
         write_clip(folder / "street" / "one", 6)
         write_clip(folder / "street" / "two", 7, shift=2)
         CLASSES.write(folder / "street" / "labels.yaml")
-        begun = time.monotonic()
         self.start(self.straight)
         assert self.zygote.wait()[0] == 0
-        self.seconds = time.monotonic() - begun
 
     @property
     def straight(self) -> Path:
@@ -87,6 +85,11 @@ def is_like_the_straight(run: Path, trials: Trials) -> None:
     assert len(checkpoint_folders(run)) == len(list((run / "checkpoints").iterdir())) == 2
 
 
+def wait_for(run: Path, step: int) -> None:
+    while logged(run) < step:
+        time.sleep(0.01)
+
+
 def kill(trials: Trials, seed: int, kills: int, saves: int) -> Counter[str]:
     """Kills trainings of as many runs as that takes; ``saves`` of them while they write a checkpoint."""
     chance, found = random.Random(seed), Counter[str]()
@@ -97,7 +100,8 @@ def kill(trials: Trials, seed: int, kills: int, saves: int) -> Counter[str]:
     while within:
         process = trials.start(run, die_at=chance.randrange(CALLS_OF_A_SAVE) if within[-1] else None)
         if not within[-1]:
-            time.sleep(trials.seconds * chance.uniform(0, 0.4))
+            wait_for(run, min(before + chance.randrange(2 * EVERY), STEPS))
+            time.sleep(chance.uniform(0, 0.3))  # in its start, a step, a save, a sample
             os.kill(process, signal.SIGKILL)  # no other has its number before it was waited for
         code, words = trials.zygote.wait()
         if code == 0:
@@ -147,8 +151,7 @@ def terminate(trials: Trials, seed: int, times: int, workers: int = 0) -> list[f
         if step >= STEPS:
             run, step = trials.folder / f"ended-{seed}-{number}", chance.randrange(1, 5)
         process = trials.start(run, f"data.workers={workers}")
-        while logged(run) < step:
-            time.sleep(0.01)
+        wait_for(run, step)
         time.sleep(chance.uniform(0, 0.2))
         begun = time.monotonic()
         os.killpg(process, signal.SIGTERM)
