@@ -86,8 +86,11 @@ def is_like_the_straight(run: Path, trials: Trials) -> None:
 
 
 def wait_for(run: Path, step: int) -> None:
-    while logged(run) < step:
+    for _ in range(60_000):
+        if logged(run) >= step:
+            return
         time.sleep(0.01)
+    raise AssertionError(f"step {step} never came")
 
 
 def kill(trials: Trials, seed: int, kills: int, saves: int) -> Counter[str]:
