@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class Diverged(Exception):
     """Training cannot continue: the loss named in the message stayed non-finite. Exit code 3."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers send it: what Ctrl-C is, but exit code 143."""

@@ -13,7 +13,7 @@ import pytest
 
 import vid2vid.cli as cli
 from vid2vid import __version__
-from vid2vid.errors import Diverged, UserError
+from vid2vid.errors import Diverged, Terminated, UserError
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ class OutOfMemoryError(RuntimeError):
             130,
             "vid2vid act: stopped at step 7; the same command goes on",
         ),
+        (Terminated("stopped at step 7"), 143, "vid2vid act: stopped at step 7"),
         (
             OSError(errno.ENOSPC, "No space left on device"),
             2,

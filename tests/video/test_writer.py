@@ -149,6 +149,18 @@ def test_ctrl_c_waits_for_the_end_of_a_write() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_sigterm_waits_likewise(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+    before = signal.signal(signal.SIGTERM, lambda *_: steps.append("told"))
+    try:
+        with files.interrupt_later():
+            signal.raise_signal(signal.SIGTERM)
+            steps.append("end")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert steps == ["end", "told"]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("room", [0, 3_000, 40_000])
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, suffix: str, room: int) -> None:

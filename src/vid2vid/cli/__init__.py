@@ -1,6 +1,7 @@
 """The command line, ``vid2vid VERB ...``: finds the verb's own small file, runs it and words its errors.
 
-Exit codes: 0 done; 1 ``check`` found faults; 2 input or call is wrong; 3 training diverged; 130 interrupted.
+Exit codes: 0 done; 1 ``check`` found faults; 2 input or call is wrong; 3 training diverged; 130 interrupted
+(Ctrl-C); 143 ended by a scheduler (SIGTERM).
 
 Nothing heavy is imported before a verb runs: a verb's file imports its room inside its function.
 """
@@ -17,7 +18,7 @@ from difflib import get_close_matches
 from keyword import iskeyword
 
 from vid2vid import __version__
-from vid2vid.errors import Diverged, UserError
+from vid2vid.errors import Diverged, Terminated, UserError
 
 VERBS: tuple[str, ...] = (
     *("demo", "prepare", "check", "train", "synthesize", "evaluate", "ablate", "study", "import", "info"),
@@ -110,6 +111,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
             return str(error), 2
         case Diverged():
             return str(error), 3
+        case Terminated():
+            return str(error) or "terminated", 143
         case KeyboardInterrupt():
             return str(error) or "interrupted", 130
         case OSError() if error.errno in _DISK_FULL:

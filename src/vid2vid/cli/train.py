@@ -11,12 +11,14 @@ def train(
     recipe: str,
     out: Path,
     frames: str | None = None,
+    validate: str | None = None,
     start_from: Path | None = None,
     device: str = "auto",
 ) -> None:
     """Train a renderer on a dataset; the same command goes on where it stopped.
 
-    Ctrl-C saves and stops. The run folder gets config.yaml, checkpoints, sample videos and metrics.jsonl.
+    Ctrl-C and SIGTERM save and stop. The run folder gets config.yaml, checkpoints, sample videos and
+    metrics.jsonl.
 
     Args:
         dataset: a dataset folder, or one clip, or shards in a folder or at an address (https://, s3://, gs://);
@@ -25,6 +27,8 @@ def train(
         recipe (NAME): a recipe of the package, or a YAML file; vid2vid info lists the names
         out (RUN): the run folder
         frames (START:STOP): learn from this part of each clip (default: all)
+        validate (CLIP|START:STOP): a clip, or a part of the first one, that is not trained on: it is scored
+            at every checkpoint, and the best checkpoint by train.best is kept
         start_from (MODEL): go on from a model: a coarser one, an imported one, or one of other footage; what
             has the same shape is taken
         device: auto, cpu, cuda, cuda:1 or mps
@@ -42,6 +46,7 @@ def train(
             out,
             settings,
             frames=frames,
+            validate_on=validate,
             start_from=start_from,
             device=device,
             progress=bar,

@@ -122,6 +122,14 @@ class LossWeights:
     ssim: float = 0.0
 
 
+# fmt: off
+BestBy = Literal[
+    "psnr", "ssim", "ms_ssim", "warping_error", "flow_difference", "flicker", "gradient_energy", "sharpness",
+    "edge_f1",
+]
+# fmt: on
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The optimisation."""
@@ -146,7 +154,9 @@ class TrainConfig:
     seed: int = 0
     checkpoint_every: int = 500
     keep: int = 2
-    """Checkpoints kept."""
+    """Newest checkpoints kept, beside the best where there is a validation."""
+    best: BestBy = "ms_ssim"
+    """The metric of the validation by which the best checkpoint is kept."""
     sample_every: int = 500
     """Steps between sample videos."""
 

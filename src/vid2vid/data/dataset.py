@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,6 +106,11 @@ class Clip:
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Where its frames lie in the whole clip."""
+        return self._frames.picks
 
     @property
     def has_points(self) -> bool:

@@ -1,4 +1,4 @@
-"""Other processes that help this one: started cleanly, silent on Ctrl-C, gone when this one is gone."""
+"""Other processes that help this one: started cleanly, deaf to what ends it, gone when this one is gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def worker_context(preload: str) -> BaseContext:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload])
-    with _without_ctrl_c():  # which would end the server in its imports, with two tracebacks
+    with _deaf():  # Ctrl-C would end the server in its imports, with two tracebacks
         forkserver.ensure_running()
     return context
 
@@ -31,7 +31,10 @@ def start_worker() -> None:
     """To be called first in each of them."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair; it ends its workers
+    # Ctrl-C is the parent's affair; it ends its workers. So is the SIGTERM that a scheduler sends to all
+    # processes of a job: the second one is meant.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
     cv2.setNumThreads(1)
 
 
@@ -47,13 +50,14 @@ def _wait_for_parent() -> None:
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C: it is for this one, which ends the others."""
+def _deaf() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C and SIGTERM: these are for this one, which ends the others."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may ask for that
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

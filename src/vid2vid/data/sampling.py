@@ -173,6 +173,7 @@ def sequences(
         batch_size=None,
         sampler=count(first_step),
         num_workers=workers,
+        generator=torch.Generator(),  # it draws a seed, which must not come from the global random state
         multiprocessing_context=worker_context(__name__) if workers else None,
         collate_fn=_unchanged,
         worker_init_fn=_start_worker,

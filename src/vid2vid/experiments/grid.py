@@ -19,7 +19,7 @@ from vid2vid.data.sampling import SequencePlan
 from vid2vid.errors import UserError
 from vid2vid.evaluation.metrics import SMALLEST_SIDE
 from vid2vid.experiments.variants import PAPER, Run, make_runs, read_variants
-from vid2vid.training.loop import augmentation, open_dataset
+from vid2vid.training.footage import augmentation, open_dataset
 from vid2vid.video import open_frames, whole_file
 from vid2vid.zoo.folder import build_renderer
 

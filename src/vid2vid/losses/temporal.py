@@ -59,6 +59,11 @@ class TemporalWindow:
         self._seen = 0
         self._frames: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
+    @property
+    def made(self) -> tuple[Tensor, ...]:
+        """The fake frames that groups to come can reach back to, (B, 3, H, W) each, oldest first."""
+        return tuple(fake for _, fake, _ in self._frames.values())
+
     def push(self, real: Tensor, fake: Tensor, flow: Tensor) -> list[Group | None]:
         """Adds a chunk and returns the groups it completes, per scale (None where there is none).
 

@@ -2,69 +2,210 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vid2vid.errors import UserError
-from vid2vid.training.trainer import Trainer
-from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json
-from vid2vid.zoo.folder import Model, checkpoint_folders, write_model
+from vid2vid.errors import Diverged, UserError
+from vid2vid.training.trainer import Place, Trainer
+from vid2vid.types import RecurrentState
+from vid2vid.video.files import temporary_name, writing_failed
+from vid2vid.zoo.files import (
+    check_checksums,
+    read_any_tensors,
+    read_json,
+    read_tensors,
+    whole_folder,
+    write_checksums,
+    write_json,
+)
+from vid2vid.zoo.folder import Model, step_folders, write_model
+
+Scores = Mapping[str, float | None]
+"""What validation found, by the key of the metric."""
+
+Better = Callable[[float], float]
+"""Of the metric that chooses the best checkpoint: the higher this is, the better."""
 
 
-def save_checkpoint(run: Path, model: Model, trainer: Trainer, sequence: int, keep: int) -> Path:
-    """Writes ``checkpoints/step-N``, whole or not at all, then removes all but the newest ``keep``."""
+def save_checkpoint(run: Path, model: Model, trainer: Trainer, scores: Scores | None = None) -> Path:
+    """Writes ``checkpoints/step-N``, whole or not at all.
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written.
+        Diverged: something in it is not finite: such a checkpoint would be of no use.
+    """
     folder = run / "checkpoints" / f"step-{trainer.step}"
     parts: dict[str, dict[str, Tensor]] = {
         "discriminators": _judges(trainer),
         "optimiser": _moments(trainer),
+        "random": _random_states(trainer.device),
     }
     if trainer.average is not None:
         parts["training_generator"] = trainer.renderer.state_dict()
-    progress = {"step": trainer.step, "frames": trainer.frames, "sequence": sequence}
+    if trainer.place is not None:
+        parts["place"] = _place_tensors(trainer.place)
+    for part, tensors in {"generator": model.renderer.state_dict(), **parts}.items():
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise Diverged(
+                    f"{part}: {name} is not finite at step {trainer.step}, so it is not saved; lower "
+                    "train.lr and resume from the last checkpoint"
+                )
     with whole_folder(folder) as temporary:
         write_model(model, temporary, parts)
-        write_json(temporary / "training.json", progress)
-    for old in checkpoint_folders(run)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        write_json(temporary / "training.json", _progress(trainer) | {"scores": dict(scores or {})})
+        write_checksums(temporary)
     return folder
 
 
-def load_checkpoint(folder: Path, trainer: Trainer) -> int:
-    """Puts everything back as it was and returns the number of the next sequence.
+def prune(run: Path, keep: int, metric: str, better: Better) -> None:
+    """Removes all checkpoints but the newest ``keep`` and the best by ``metric``."""
+    folders = step_folders(run)
+    spared = {*folders[-keep:], best_checkpoint(run, metric, better)}
+    for old in (folder for folder in folders if folder not in spared):
+        _remove(old)
+
+
+def best_checkpoint(run: Path, metric: str, better: Better) -> Path | None:
+    """The first of the best, of those that have been scored."""
+    known = {}
+    for folder in step_folders(run):
+        with suppress(UserError):  # damaged: found out when it is needed
+            scores = read_json(folder / "training.json").get("scores")
+            if isinstance(scores, dict) and isinstance(score := scores.get(metric), int | float):
+                known[folder] = better(score)
+    return max(known, key=lambda folder: known[folder], default=None)
+
+
+def _remove(folder: Path) -> None:
+    """Out of sight first: a process killed on its way leaves no half of a checkpoint under its name."""
+    hidden = temporary_name(folder)
+    try:
+        os.replace(folder, hidden)
+    except OSError as error:
+        raise writing_failed(folder, error) from error
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def sweep(run: Path) -> None:
+    """Removes what a killed training was about to write."""
+    for place in ("", "checkpoints", "samples"):
+        for left in [*(run / place).glob(".*.part"), *(run / place).glob(".*.old")]:
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def whole_checkpoint(run: Path) -> tuple[Path | None, dict[Path, UserError]]:
+    """The newest checkpoint that is as it was written, and what is wrong with each newer one.
+
+    Raises:
+        UserError: there are checkpoints, and all are damaged.
+    """
+    damaged: dict[Path, UserError] = {}
+    for folder in reversed(step_folders(run)):
+        try:
+            check_checksums(folder)
+            return folder, damaged
+        except UserError as error:
+            damaged[folder] = error
+    if damaged:
+        first = str(next(iter(damaged.values()))).rpartition(";")[0]
+        others = f", and so are all {len(damaged) - 1} before it" if len(damaged) > 1 else ""
+        raise UserError(f"{first}{others}; copy the run again, or begin anew with another --out")
+    return None, damaged
+
+
+def set_aside(damaged: Mapping[Path, UserError]) -> Iterator[str]:
+    """Gives damaged checkpoints names under which nothing looks for them; yields what is to be said."""
+    for folder, error in damaged.items():
+        aside = folder.with_name(f"damaged-{folder.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            os.replace(folder, aside)
+        except OSError as problem:
+            raise writing_failed(folder, problem) from problem
+        yield f"{str(error).rpartition(';')[0]}; set aside as {aside.name}"
+
+
+def load_checkpoint(folder: Path, trainer: Trainer) -> None:
+    """Puts everything back as it was.
 
     Raises:
         UserError: a part is missing, damaged, or belongs to another recipe.
     """
-    try:
-        return _load(folder, trainer)
-    except UserError as error:
-        what = str(error).rpartition(";")[0]
-        raise UserError(f"{what}; remove {folder} to go on from the checkpoint before it") from error
-
-
-def _load(folder: Path, trainer: Trainer) -> int:
     progress = read_json(folder / "training.json")
-    step, frames, sequence = (progress.get(key) for key in ("step", "frames", "sequence"))
-    if not (isinstance(step, int) and isinstance(frames, int) and isinstance(sequence, int)):
-        raise UserError(f"{folder / 'training.json'}: damaged; copy it again")
     kept = read_tensors(folder / "generator.safetensors", trainer.renderer.state_dict())
     trainer.result.load_state_dict(kept)
     if trainer.average is not None:
         training = read_tensors(folder / "training_generator.safetensors", trainer.renderer.state_dict())
         trainer.renderer.load_state_dict(training)
-        trainer.average.n_averaged.fill_(step)
     if trainer.encoder is not None:
         encoder = read_tensors(folder / "encoder.safetensors", trainer.encoder.state_dict())
         trainer.encoder.load_state_dict(encoder)
     judges = read_tensors(folder / "discriminators.safetensors", _judges(trainer))
     trainer.objective.load_state_dict(judges, strict=False)
     _restore_moments(trainer, folder / "optimiser.safetensors")
-    trainer.step, trainer.frames = step, frames
-    return sequence
+    try:
+        _restore_progress(trainer, progress, folder / "place.safetensors")
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'training.json'}: damaged ({error}); copy it again") from error
+    _restore_random_states(trainer.device, folder / "random.safetensors")
+
+
+def _progress(trainer: Trainer) -> dict[str, Any]:
+    place, average = trainer.place, trainer.average
+    return {
+        "step": trainer.step,
+        "frames": trainer.frames,
+        "skipped": trainer.skipped,
+        "averaged": 0 if average is None else int(average.n_averaged),
+        "sequence": trainer.sequence,
+        "place": None if place is None else {"frame": place.frame, "filled": place.state.filled},
+    }
+
+
+def _restore_progress(trainer: Trainer, progress: Mapping[str, Any], place: Path) -> None:
+    trainer.step, trainer.frames = int(progress["step"]), int(progress["frames"])
+    trainer.skipped, trainer.sequence = int(progress["skipped"]), int(progress["sequence"])
+    if trainer.average is not None:
+        trainer.average.n_averaged.fill_(int(progress["averaged"]))
+    if (found := progress["place"]) is not None:
+        tensors = {name: tensor.to(trainer.device) for name, tensor in read_any_tensors(place).items()}
+
+        def numbered(kind: str) -> tuple[Tensor, ...]:
+            names = sorted((n for n in tensors if n.startswith(kind)), key=lambda n: int(n.split(".")[1]))
+            return tuple(tensors[name] for name in names)
+
+        state = RecurrentState(numbered("conditions."), numbered("frames."), int(found["filled"]))
+        trainer.place = Place(int(found["frame"]), state, numbered("made."))
+
+
+def _place_tensors(place: Place) -> dict[str, Tensor]:
+    kinds = {"conditions": place.state.conditions, "frames": place.state.frames, "made": place.made}
+    # Clones, because one may be a view of another, which a file of tensors does not allow.
+    return {f"{kind}.{i}": x.clone() for kind, tensors in kinds.items() for i, x in enumerate(tensors)}
+
+
+def _random_states(device: torch.device) -> dict[str, Tensor]:
+    """Of torch, which nobody here draws from without a reason; all other chance is a function of the seed."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
+
+
+def _restore_random_states(device: torch.device, path: Path) -> None:
+    states = read_any_tensors(path)  # those of another device than before are of no use here
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _judges(trainer: Trainer) -> dict[str, Tensor]:

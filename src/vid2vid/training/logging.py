@@ -10,14 +10,12 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import torch
 
-from vid2vid.annotators.drawn import image_tensor
 from vid2vid.data import Clip
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.trainer import Metrics
-from vid2vid.types import to_picture, to_tensor
+from vid2vid.training.validation import render
 from vid2vid.video import VideoWriter, whole_file
 from vid2vid.video.files import writing_failed
 from vid2vid.zoo.folder import Model
@@ -86,43 +84,12 @@ def _forget_after(path: Path, step: int) -> None:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
-@torch.no_grad()
 def write_sample(path: Path, renderer: Renderer | ImageRenderer, model: Model, clip: Clip) -> None:
     """A video of the condition, the real frames and the synthesis side by side.
 
     It starts from real frames where the model keeps a history.
     """
-    device, schema = next(renderer.parameters()).device, model.schema
-    training = renderer.training
-    renderer.eval()
-    count = min(len(clip), SAMPLE_FRAMES)
-    state = None
-    given: list[tuple[torch.Tensor, torch.Tensor]] = []
     with VideoWriter(path, model.rate) as writer:
-        for t in range(count):
-            read = clip.read(t, t + 1)
-            real = to_tensor(read.frames).to(device)
-            labels, instances = (
-                None if kind is None else torch.from_numpy(kind).to(device)
-                for kind in (read.labels, read.instances)
-            )
-            image = None if read.image is None else image_tensor(read.image, schema.name).to(device)
-            condition = schema.encode(labels, instances, image)
-            if model.encoder is not None:
-                styles = model.encoder(real, schema.objects(labels, instances, like=real))
-                condition = torch.cat([condition, styles], dim=1)
-            if model.architecture.given_flow:
-                flow = torch.from_numpy(clip.flow(t))[None].to(device)
-                condition = torch.cat([condition, flow], dim=1)
-            if len(given) < renderer.history:
-                given.append((condition, real))
-                made = real
-            else:
-                if state is None:
-                    known = [torch.stack(part, dim=1) for part in zip(*given, strict=True)]
-                    state = renderer.init_state(*known) if given else renderer.init_state(condition)
-                output, state = renderer.step(condition, state)
-                made = output.frame
-            row = [schema.tint(condition[0]), read.frames[0], to_picture(made[0])]
+        for shown in render(renderer, model, clip, min(len(clip), SAMPLE_FRAMES)):
+            row = [model.schema.tint(shown.condition[0]), shown.real, shown.made]
             writer.write(np.concatenate(row, axis=1))
-    renderer.train(training)

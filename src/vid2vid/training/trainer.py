@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.budget import given_frames
 from vid2vid.training.schedule import stage_at
-from vid2vid.types import GeneratorOutput, VideoBatch
+from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
 from vid2vid.zoo.folder import Model
 
 PATIENCE = 10
@@ -28,10 +29,24 @@ PATIENCE = 10
 Metrics = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where within a sequence a training stands, between two chunks.
+
+    frame: of the sequence, the next to be made. state: what the renderer remembers. made: the frames before,
+    (B, 3, H, W) each, as far back as temporal groups reach; none where only real ones came before.
+    """
+
+    frame: int
+    state: RecurrentState
+    made: tuple[Tensor, ...] = ()
+
+
 class Trainer:
     """Networks and optimisers of a run, and how one sequence trains them.
 
-    step: optimiser steps done; frames: frames generated so far, over the whole batch.
+    step: optimiser steps done; frames: frames generated so far, over the whole batch; skipped: how many of
+    the last steps in a row were not finite; sequence: sequences done; place: within the next, once begun.
     """
 
     def __init__(self, model: Model, recipe: Recipe, device: torch.device) -> None:
@@ -54,6 +69,8 @@ class Trainer:
         self.step = 0
         self.frames = 0
         self.skipped = 0
+        self.sequence = 0
+        self.place: Place | None = None
 
     @property
     def result(self) -> Renderer | ImageRenderer:
@@ -68,7 +85,8 @@ class Trainer:
         return given_frames(self.recipe, sequence)
 
     def train_sequence(self, batch: VideoBatch, given: int) -> Iterator[Metrics]:
-        """One optimiser step per chunk; yields its loss terms. The last frames carry over, detached.
+        """One optimiser step per chunk; yields its loss terms. The last frames carry over, detached. Where a
+        training was left within this sequence (``place``), it goes on from there.
 
         Args:
             batch: (B, T, ...) frames with what describes them.
@@ -83,17 +101,15 @@ class Trainer:
             self.recipe.discriminator.frames,
             self.recipe.discriminator.sparse,
         )
-        if given:
-            known = self._seen(condition, batch, slice(0, given)).detach()
-            state = self.renderer.init_state(known, batch.frames[:, :given])
-            window.push(batch.frames[:, :given], batch.frames[:, :given], batch.flow[:, :given])
-            last = batch.frames[:, given - 1]
-        else:
-            state = self.renderer.init_state(self._seen(condition, batch, slice(0, 1)).detach()[:, 0])
-            last = torch.zeros_like(batch.frames[:, 0])
+        place = self.place or self._beginning(condition, batch, given)
+        begin, state, last = place.frame, place.state, torch.zeros_like(batch.frames[:, 0])
+        if begin:
+            known = torch.stack([*batch.frames[:, : begin - len(place.made)].unbind(1), *place.made], dim=1)
+            window.push(batch.frames[:, :begin], known, batch.flow[:, :begin])
+            last = known[:, -1]
 
         size = self.recipe.train.chunk
-        for start in range(given, length, size):
+        for start in range(begin, length, size):
             stop = min(start + size, length)
             now = slice(start, stop)
             self._choose_learners()
@@ -120,7 +136,22 @@ class Trainer:
                 groups=window.push(real, made, batch.flow[:, now]),
             )
             self.frames += made.shape[0] * made.shape[1]
-            yield self._optimise(chunk)
+            metrics = self._optimise(chunk)
+            # A history that is not finite would spoil all that follows from it.
+            done = stop == length or (self.skipped > 0 and not _is_finite(state))
+            self.place = None if done else Place(stop, state.detach(), window.made)
+            self.sequence += done
+            yield metrics
+            if done:
+                return
+
+    def _beginning(self, condition: Tensor, batch: VideoBatch, given: int) -> Place:
+        if not given:
+            return Place(
+                0, self.renderer.init_state(self._seen(condition, batch, slice(0, 1)).detach()[:, 0])
+            )
+        known = self._seen(condition, batch, slice(0, given)).detach()
+        return Place(given, self.renderer.init_state(known, batch.frames[:, :given]))
 
     def _seen(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
         """The conditions of some frames and, after their own channels, what else the renderer wants: the
@@ -218,6 +249,10 @@ def _before(frames: Tensor, start: int, stop: int) -> Tensor:
     """The frame before each of frames[:, start:stop]; the very first stands in for its own."""
     index = torch.arange(start - 1, stop - 1, device=frames.device).clamp(min=0)
     return frames[:, index]
+
+
+def _is_finite(state: RecurrentState) -> bool:
+    return all(bool(frame.isfinite().all()) for frame in state.frames)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

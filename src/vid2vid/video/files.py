@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from vid2vid.errors import UserError
 
@@ -70,15 +69,18 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def interrupt_later() -> Iterator[None]:
-    """Holds Ctrl-C back until the block is done, so that it never falls between two halves of a write."""
+    """Holds Ctrl-C and SIGTERM back until the block is done: neither falls between two halves of a write."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
-    held: list[FrameType | None] = []
-    before = signal.signal(signal.SIGINT, lambda _, frame: held.append(frame))
+    held: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda caught, _: held.append(caught))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if held and callable(before):
-            before(signal.SIGINT, held[0])
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for caught in held:
+            signal.raise_signal(caught)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from vid2vid.errors import UserError
 from vid2vid.video.files import interrupt_later, make_folder, temporary_name, writing_failed
+
+CHECKSUMS = "checksums.json"
 
 
 @contextlib.contextmanager
@@ -64,6 +67,32 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_checksums(folder: Path) -> None:
+    """The SHA-256 of every file of a folder, as ``checksums.json`` beside them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    write_json(folder / CHECKSUMS, {file.relative_to(folder).as_posix(): _sha256(file) for file in files})
+
+
+def check_checksums(folder: Path) -> None:
+    """Whether every file is as it was when ``write_checksums`` saw it.
+
+    Raises:
+        UserError: a file is missing or changed; or the checksums are.
+    """
+    for name, known in read_json(folder / CHECKSUMS).items():
+        try:
+            same = _sha256(folder / name) == known
+        except OSError as error:
+            raise UserError(f"{folder / name}: cannot be read ({error.strerror}); copy it again") from error
+        if not same:
+            raise UserError(f"{folder / name}: damaged (its checksum differs); copy it again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

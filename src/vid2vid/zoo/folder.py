@@ -206,12 +206,13 @@ def find_model(path: Path | str) -> Path:
 
 
 def checkpoint_folders(run: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    folders = [
-        path
-        for path in run.glob("checkpoints/step-*")
-        if path.name[5:].isdecimal() and (path / "config.json").is_file()
-    ]
+    """The checkpoints of a run that can be used as models, oldest first."""
+    return [folder for folder in step_folders(run) if (folder / "config.json").is_file()]
+
+
+def step_folders(run: Path) -> list[Path]:
+    """All that goes by the name of a checkpoint, oldest first."""
+    folders = [path for path in run.glob("checkpoints/step-*") if path.name[5:].isdecimal()]
     return sorted(folders, key=lambda path: int(path.name[5:]))
 
 
