@@ -73,7 +73,9 @@ class PlainTrainer(Trainer):
             optimiser.step()
         self.step += 1
         sides = {"generator": losses.generator, "discriminator": losses.discriminator}
-        return {f"{side}/{name}": float(x) for side, terms in sides.items() for name, x in terms.items()}
+        return {
+            f"{side}/{name}": float(x.detach()) for side, terms in sides.items() for name, x in terms.items()
+        }
 
 
 def plain_losses(objective: Objective, chunk: Chunk) -> Losses:

@@ -122,6 +122,7 @@ def test_what_is_remembered_is_float32_in_any_precision(monkeypatch: pytest.Monk
     assert {x.dtype for state in states for x in (*state.frames, *state.conditions)} == {torch.float32}
 
 
+@pytest.mark.torture  # a minute of compiling
 def test_compiled_networks_give_the_same_losses() -> None:
     plain, compiled = trainer("loss.video_gan=0"), trainer("loss.video_gan=0", "train.compile=true")
     if fault := compile_networks(compiled):
