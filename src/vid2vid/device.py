@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from vid2vid.errors import UserError
@@ -22,3 +24,8 @@ def pick_device(name: str = "auto") -> torch.device:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"device {name}: not to be had here ({reason}); try --device auto") from error
     return device
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Where ``precision`` is bfloat16, convolutions compute in it; float32 leaves everything as it is."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()

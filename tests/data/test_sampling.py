@@ -79,6 +79,24 @@ def test_epochs_and_seeds_differ() -> None:
     assert len({order[number].transform for number in range(38)}) == 38
 
 
+@settings(max_examples=40, deadline=None)
+@given(cases, st.integers(0, 12), st.lists(st.integers(0, 200), min_size=1, max_size=4))
+def test_more_frames_follow_where_the_clips_have_them(
+    case: tuple[list[int], int, int], more: int, numbers: list[int]
+) -> None:
+    """No clip that is long enough for a sequence is lost by asking for more, and the order is the same."""
+    frames, length, seed = case
+    order = SequencePlan(tuple(Stub(n) for n in frames), length, seed, RICH, more)  # type: ignore[arg-type]
+    assert len(order) == len(plan(*case))
+    drawn = [order[number] for number in numbers]
+    assert drawn == [plan(*case)[number] for number in numbers]
+    count = order.frames(drawn)
+    assert length <= count <= length + more
+    left = [frames[item.clip] - item.start for item in drawn]
+    assert count == length + more or count == min(left)
+    assert count <= min(left)
+
+
 def test_a_clip_too_short_is_named() -> None:
     with pytest.raises(UserError, match="stub: 4 frames, but sequences of 6"):
         plan([9, 4], 6, 0)
@@ -102,6 +120,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def dataset(root: Path) -> Dataset:
     return Dataset.open(root)
+
+
+def test_a_batch_has_as_many_frames_as_its_shortest_sequence_can_give(dataset: Dataset) -> None:
+    plain = islice(sequences(dataset, 3, batch=2, seed=5, augment=RICH), 8)
+    longer = islice(sequences(dataset, 3, batch=2, seed=5, augment=RICH, more=2), 8)
+    counts = []
+    for short, long in zip(plain, longer, strict=True):
+        counts.append(long.frames.shape[1])
+        assert {tensor.shape[:2] for tensor in (long.frames, long.flow, long.labels)} == {(2, counts[-1])}
+        assert torch.equal(long.frames[:, :3], short.frames)
+    assert {3, 4} <= set(counts) <= {3, 4, 5}
 
 
 def equal(first: VideoBatch, second: VideoBatch) -> bool:

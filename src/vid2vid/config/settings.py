@@ -149,6 +149,20 @@ class TrainConfig:
     """Share of the steps after which the learning rate falls linearly to zero."""
     finest_alone: float = 0.0
     """Share of the steps, from the first, in which only the finest of several scales is trained."""
+    rollout: int = 0
+    """Most frames a sequence runs on by itself, unlearnt, before the frames that are: against drift. Half of
+    the sequences begin at once, the others after 1 to so many frames, where the clip is long enough."""
+    history_noise: float = 0.0
+    """Strength of grain and of colour shifts added to frames as they become history, in which frames range
+    from -1 to 1: against drift."""
+    clip: float = 0.0
+    """Longest gradient of either side, as a norm over all its weights; longer ones are shortened. 0: any."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the convolutions; losses, weights and what is remembered are float32."""
+    compile: bool = False
+    """Compile the networks (torch.compile): minutes at first, then faster steps; needs a C++ compiler."""
+    checkpointing: bool = False
+    """Compute frames again where gradients need them, rather than keep all activations of a chunk."""
     ema: float = 0.0
     """Decay of the averaged generator that samples and results use; 0 keeps the last weights."""
     seed: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, count
@@ -38,13 +38,19 @@ class SequencePlan:
         clips: what to draw from.
         length: frames of a sequence.
         seed: with the same seed comes the same order.
+        more: so many frames may follow, where the clip has them.
 
     Raises:
         UserError: a clip is shorter than a sequence; sequences would not have one size.
     """
 
     def __init__(
-        self, clips: tuple[Clip, ...], length: int, seed: int, augment: Augmentation = NO_AUGMENTATION
+        self,
+        clips: tuple[Clip, ...],
+        length: int,
+        seed: int,
+        augment: Augmentation = NO_AUGMENTATION,
+        more: int = 0,
     ) -> None:
         for clip in clips:
             if len(clip) < length:
@@ -71,9 +77,11 @@ class SequencePlan:
                 f"clips of different sizes, {first} and {second}; give one size for all (size=...)"
             )
         self.length = length
+        self.more = more
         self.seed = seed
         self.augment = augment
         self._sizes = [clip.size for clip in clips]
+        self._frames = [len(clip) for clip in clips]
         self._ends = list(accumulate(len(clip) - length + 1 for clip in clips))
 
     def __len__(self) -> int:
@@ -88,6 +96,11 @@ class SequencePlan:
         start = place - (self._ends[clip - 1] if clip else 0)
         rng = np.random.default_rng((self.seed, epoch, turn, 1))
         return Sequence(clip, start, self.augment.draw(rng, self._sizes[clip]))
+
+    def frames(self, drawn: Iterable[Sequence]) -> int:
+        """How many frames a batch of these sequences has: as many as the shortest can give."""
+        left = min(self._frames[sequence.clip] - sequence.start for sequence in drawn)
+        return min(left, self.length + self.more)
 
 
 @lru_cache(maxsize=4)
@@ -106,10 +119,9 @@ class _Batches(MapDataset[VideoBatch | UserError]):
     def __getitem__(self, step: int) -> VideoBatch | UserError:
         # Errors come back as values: a loader would wrap them in the worker's traceback.
         try:
-            numbers = range(step * self.batch, (step + 1) * self.batch)
-            return stack(
-                [read_sequence(self.clips, self.plan[number], self.plan.length) for number in numbers]
-            )
+            drawn = [self.plan[number] for number in range(step * self.batch, (step + 1) * self.batch)]
+            length = self.plan.frames(drawn)
+            return stack([read_sequence(self.clips, sequence, length) for sequence in drawn])
         except UserError as error:
             return error
 
@@ -151,6 +163,7 @@ def sequences(
     first_step: int = 0,
     augment: Augmentation = NO_AUGMENTATION,
     workers: int = 0,
+    more: int = 0,
 ) -> Iterator[VideoBatch]:
     """Batches of sequences without end, one a training step.
 
@@ -162,11 +175,12 @@ def sequences(
         first_step: the step to begin, or go on, with.
         workers: processes that read ahead; 0: this one reads. With any, a script that calls this needs
             the usual ``if __name__ == "__main__"``.
+        more: so many frames follow each sequence, or as many as all clips of the batch have left.
 
     Raises:
         UserError: at once where the clips do not allow it; later where a file cannot be read.
     """
-    plan = SequencePlan(dataset.clips, length, seed, augment)
+    plan = SequencePlan(dataset.clips, length, seed, augment, more)
     dataset.prepare()
     loader = DataLoader(
         _Batches(dataset.clips, plan, batch),

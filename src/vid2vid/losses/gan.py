@@ -15,12 +15,13 @@ def least_squares(judgement: Judgement, target: float) -> Tensor:
 def feature_matching(real: Judgement, fake: Judgement) -> Tensor:
     """L1 between the activations on real and fake input, every layer but the last; the real side is detached.
 
-    Weighted 4 / layers per layer and averaged over scales, as published.
+    Weighted 4 / layers per layer and averaged over scales, as published. Of k N fakes each N are compared
+    with the same N real ones.
     """
     layers = len(real[0]) - 1
     total = sum(
-        (before - after.detach()).abs().mean()
+        (before.unflatten(0, (-1, len(after))) - after.detach()).abs().mean()
         for fakes, reals in zip(fake, real, strict=True)
         for before, after in zip(fakes[:-1], reals[:-1], strict=True)
     )
-    return total * (4.0 / layers / len(real))  # type: ignore[return-value]
+    return total * (4.0 / layers / len(real))

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from vid2vid.config import LossWeights, Recipe
+from vid2vid.device import autocast
 from vid2vid.flow.warp import warp
 from vid2vid.losses.faces import HeadFrom, cut_squares, face_squares, head_mask
 from vid2vid.losses.gan import feature_matching, least_squares
 from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
 from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
 from vid2vid.losses.temporal import Group
-from vid2vid.models.discriminators import MultiScaleDiscriminator
+from vid2vid.models.discriminators import Judgement, MultiScaleDiscriminator
 from vid2vid.types import GeneratorOutput
 
 
@@ -56,9 +57,10 @@ class Objective(nn.Module):
         image_discriminator: sees (condition, frame); None trains without one.
         face_discriminator: sees the same of faces alone; head_from: where they are (see ``losses.faces``).
         video_discriminators: one per temporal scale.
-        perceptual: a perceptual distance of two pictures, or None.
+        perceptual: a perceptual distance of k N pictures made to N real ones, or None.
         self_made_first: the model makes its own first frame (turns the mask term on).
         scales: spatial scales of the generator; its flow, in pixels, doubles with each.
+        precision: of the discriminators' and VGG's convolutions; losses have that of the frames.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Objective(nn.Module):
         scales: int = 1,
         face_discriminator: nn.Module | None = None,
         head_from: HeadFrom = "none",
+        precision: str = "float32",
     ) -> None:
         super().__init__()
         self.image_discriminator = image_discriminator
@@ -82,6 +85,13 @@ class Objective(nn.Module):
         self.perceptual = perceptual
         self.self_made_first = self_made_first
         self.flow_share = 1 / 2 ** (scales - 1)
+        self.precision = precision
+
+    @property
+    def discriminators(self) -> list[nn.Module]:
+        """All there are."""
+        judges = (self.image_discriminator, self.face_discriminator, *self.video_discriminators)
+        return [judge for judge in judges if judge is not None]
 
     def forward(self, chunk: Chunk) -> Losses:
         """Losses of a chunk: means over its frames."""
@@ -90,49 +100,41 @@ class Objective(nn.Module):
         frame = _stack([output.frame for output in chunk.outputs])
         raw = _stack([output.raw for output in chunk.outputs])
         warps = any(output.flow is not None for output in chunk.outputs)
+        # Both the result and the raw hallucination count; where they are the same, it counts twice.
         pictures = [frame, raw] if warps else [frame]
-        # Both the result and the raw hallucination are judged; where they are the same, it counts twice.
-        share = 2.0 / len(pictures)
 
         if self.image_discriminator is not None and self.weights.gan:
             pairs = [torch.cat([condition, picture], dim=1) for picture in (real, *pictures)]
-            self._judge(losses, "", pairs, share, self.image_discriminator)
+            self._judge(losses, "", pairs, self.image_discriminator)
             if self.face_discriminator is not None:
                 squares = face_squares(head_mask(condition, self.head_from))
                 if squares:
                     faces = [cut_squares(pair, squares) for pair in pairs]
-                    self._judge(losses, "face_", faces, share, self.face_discriminator)
+                    self._judge(losses, "face_", faces, self.face_discriminator)
         for scale, group in enumerate(chunk.groups):
             if group is not None and self.weights.video_gan:
                 self._judge_video(losses, scale, group)
-        self._compare(losses.generator, real, pictures, share)
+        self._compare(losses.generator, real, torch.cat(pictures))
         self._flow_terms(losses.generator, chunk)
         return losses
 
-    def _judge(
-        self, losses: Losses, who: str, pairs: list[Tensor], share: float, discriminator: nn.Module
-    ) -> None:
-        """Least squares and feature matching on what was laid beside its condition: the real frame, then
-        each of the pictures made."""
+    def _judge(self, losses: Losses, who: str, pairs: list[Tensor], discriminator: nn.Module) -> None:
+        """Least squares and feature matching on what was laid beside its condition: the real frames, then
+        each kind of picture made. The latter are judged at once, and their mean counts twice."""
         real, *made = pairs
-        on_real = discriminator(real)
+        on_real = self._judgement(discriminator, real)
+        on_fake = self._judgement(discriminator, torch.cat(made))
         losses.discriminator[f"{who}real"] = least_squares(on_real, 1.0)
-        fake_side, gan, matching = [], [], []
-        for picture in made:
-            on_fake = discriminator(picture)
-            fake_side.append(least_squares(on_fake, 0.0))
-            gan.append(least_squares(on_fake, 1.0))
-            matching.append(feature_matching(on_real, on_fake))
-        losses.discriminator[f"{who}fake"] = torch.stack(fake_side).sum() * share / 2
-        losses.generator[f"{who}gan"] = torch.stack(gan).sum() * share * self.weights.gan
+        losses.discriminator[f"{who}fake"] = least_squares(on_fake, 0.0)
+        losses.generator[f"{who}gan"] = 2 * least_squares(on_fake, 1.0) * self.weights.gan
         losses.generator[f"{who}feature_matching"] = (
-            torch.stack(matching).sum() * share * self.weights.feature_matching
+            2 * feature_matching(on_real, on_fake) * self.weights.feature_matching
         )
 
     def _judge_video(self, losses: Losses, scale: int, group: Group) -> None:
         discriminator = self.video_discriminators[scale]
-        on_real = discriminator(torch.cat([group.real, group.flows], dim=1))
-        on_fake = discriminator(torch.cat([group.fake, group.flows], dim=1))
+        on_real = self._judgement(discriminator, torch.cat([group.real, group.flows], dim=1))
+        on_fake = self._judgement(discriminator, torch.cat([group.fake, group.flows], dim=1))
         losses.discriminator[f"video_{scale}_real"] = least_squares(on_real, 1.0) / 2
         losses.discriminator[f"video_{scale}_fake"] = least_squares(on_fake, 0.0) / 2
         losses.generator[f"video_{scale}_gan"] = least_squares(on_fake, 1.0) * self.weights.video_gan
@@ -140,18 +142,25 @@ class Objective(nn.Module):
             feature_matching(on_real, on_fake) * self.weights.feature_matching
         )
 
-    def _compare(self, terms: dict[str, Tensor], real: Tensor, pictures: list[Tensor], share: float) -> None:
-        """Pixel and perceptual distances of the result and of the raw hallucination to the truth."""
-        distances: list[tuple[str, float, Callable[[Tensor, Tensor], Tensor] | None]] = [
-            ("perceptual", self.weights.perceptual, self.perceptual),
+    def _judgement(self, discriminator: nn.Module, x: Tensor) -> Judgement:
+        with autocast(x.device, self.precision):
+            judgement = discriminator(x)
+        return [[activation.to(x.dtype) for activation in scale] for scale in judgement]
+
+    def _compare(self, terms: dict[str, Tensor], real: Tensor, made: Tensor) -> None:
+        """Pixel and perceptual distances to the truth: of the result, then of the raw hallucination."""
+        if self.weights.perceptual and self.perceptual is not None:
+            with autocast(real.device, self.precision):
+                terms["perceptual"] = 2 * self.perceptual(made, real) * self.weights.perceptual
+        truth = real.repeat(len(made) // len(real), 1, 1, 1)
+        distances: list[tuple[str, float, Callable[[Tensor, Tensor], Tensor]]] = [
             ("charbonnier", self.weights.charbonnier, charbonnier),
             ("contrast", self.weights.contrast, contrast_difference),
             ("ssim", self.weights.ssim, structural_dissimilarity),
         ]
         for name, weight, distance in distances:
-            if weight and distance is not None:
-                total = torch.stack([distance(picture, real) for picture in pictures]).sum()
-                terms[name] = total * share * weight
+            if weight:
+                terms[name] = 2 * distance(made, truth) * weight
 
     def _flow_terms(self, terms: dict[str, Tensor], chunk: Chunk) -> None:
         """Flow, warp and mask terms, over the frames that were made with a warp."""
@@ -204,6 +213,7 @@ def build_objective(channels: int, recipe: Recipe) -> Objective:
         scales=recipe.model.scales,
         face_discriminator=face,
         head_from=judge.face,
+        precision=recipe.train.precision,
     )
 
 

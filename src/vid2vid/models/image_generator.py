@@ -110,6 +110,11 @@ class ImageRenderer(nn.Module):
         self._least = self.multiple * max(2, (3 >> downs) + 1)
         initialise(self)
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The global network and, where there is one, the enhancer."""
+        return [network for network in (self.network, self.enhancer) if network is not None]
+
     def init_state(self, condition: Tensor, first_frames: Tensor | None = None) -> RecurrentState:
         """Nothing to remember."""
         return RecurrentState((), (), 0)

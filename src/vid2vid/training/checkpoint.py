@@ -166,7 +166,8 @@ def _progress(trainer: Trainer) -> dict[str, Any]:
     return {
         "step": trainer.step,
         "frames": trainer.frames,
-        "skipped": trainer.skipped,
+        "skipped": [trainer.skipped, trainer.skipped_in_all],
+        "verdicts": trainer.verdicts.means,
         "averaged": 0 if average is None else int(average.n_averaged),
         "sequence": trainer.sequence,
         "place": None if place is None else {"frame": place.frame, "filled": place.state.filled},
@@ -175,7 +176,9 @@ def _progress(trainer: Trainer) -> dict[str, Any]:
 
 def _restore_progress(trainer: Trainer, progress: Mapping[str, Any], place: Path) -> None:
     trainer.step, trainer.frames = int(progress["step"]), int(progress["frames"])
-    trainer.skipped, trainer.sequence = int(progress["skipped"]), int(progress["sequence"])
+    trainer.skipped, trainer.skipped_in_all = (int(count) for count in progress["skipped"])
+    trainer.verdicts.means = {who: (float(x), int(n)) for who, (x, n) in progress["verdicts"].items()}
+    trainer.sequence = int(progress["sequence"])
     if trainer.average is not None:
         trainer.average.n_averaged.fill_(int(progress["averaged"]))
     if (found := progress["place"]) is not None:

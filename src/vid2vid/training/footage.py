@@ -40,6 +40,7 @@ def batches(data: Dataset, settings: Recipe, first: int) -> Iterator[VideoBatch]
     return sequences(
         data,
         length=config.sequence,
+        more=settings.train.rollout,
         batch=config.batch,
         seed=settings.train.seed,
         first_step=first,

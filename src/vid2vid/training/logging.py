@@ -52,7 +52,8 @@ class RunLog:
             self._file.flush()
             if self._board is not None:
                 for name, value in metrics.items():
-                    self._board.add_scalar(name, value, step)
+                    if math.isfinite(value):
+                        self._board.add_scalar(name, value, step)
         except OSError as error:
             raise writing_failed(self._path, error) from error
 

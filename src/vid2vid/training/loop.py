@@ -23,6 +23,7 @@ from vid2vid.training.checkpoint import (
     sweep,
     whole_checkpoint,
 )
+from vid2vid.training.compiling import compile_networks
 from vid2vid.training.footage import augmentation, batches, keep_out, open_dataset
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.looks import learn_styles
@@ -88,11 +89,15 @@ def train(
                 f"{recipe}: loss.perceptual alone needs VGG-19 weights in torch's cache; add loss.gan"
             )
         say("no VGG-19 weights in torch's cache: training without the perceptual loss")
+    if settings.train.compile and (fault := compile_networks(run.trainer)):
+        say(fault)
     run.begin(start_from, say)
     with RunLog(out, run.trainer.step) as log, stoppable(say) as asked:
         for metrics in run.steps(asked):
             log.write(run.trainer.step, run.trainer.frames, metrics)
             progress(run.trainer.step, settings.train.steps, _note(metrics))
+            for line in run.trainer.verdicts.warnings():
+                say(line)
         if (error := asked()) is not None:
             raise error(f"stopped at step {run.trainer.step}; the same command goes on from there")
         run.sample()
@@ -154,7 +159,8 @@ class _Run:
         if trainer.step >= train.steps:
             return
         for batch in self.batches:
-            for metrics in trainer.train_sequence(batch, trainer.given_frames(trainer.sequence)):
+            given, rolled = trainer.given_frames(trainer.sequence), trainer.rolled_frames(trainer.sequence)
+            for metrics in trainer.train_sequence(batch, given, rolled):
                 last = trainer.step == train.steps
                 due = last or trainer.step % train.checkpoint_every == 0
                 scores = {}

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.utils import get_total_norm
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.checkpoint import checkpoint
 
 from vid2vid.config import Recipe
+from vid2vid.device import autocast
 from vid2vid.errors import Diverged
 from vid2vid.flow import photometric_confidence
-from vid2vid.losses.objective import Chunk, build_objective
+from vid2vid.losses.objective import Chunk, Losses, build_objective
 from vid2vid.losses.temporal import TemporalWindow
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
-from vid2vid.training.budget import given_frames
+from vid2vid.training.budget import given_frames, rolled_frames
 from vid2vid.training.schedule import stage_at
+from vid2vid.training.verdicts import Verdicts
 from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
 from vid2vid.zoo.folder import Model
 
@@ -45,8 +49,9 @@ class Place:
 class Trainer:
     """Networks and optimisers of a run, and how one sequence trains them.
 
-    step: optimiser steps done; frames: frames generated so far, over the whole batch; skipped: how many of
-    the last steps in a row were not finite; sequence: sequences done; place: within the next, once begun.
+    step: optimiser steps done; frames: frames made and judged so far, over the whole batch; skipped: how many
+    of the last steps in a row were not finite; skipped_in_all: and how many ever; sequence: sequences done;
+    place: within the next, once begun; verdicts: who wins.
     """
 
     def __init__(self, model: Model, recipe: Recipe, device: torch.device) -> None:
@@ -62,13 +67,17 @@ class Trainer:
         self.learners = [*self.renderer.parameters(), *(self.encoder.parameters() if self.encoder else ())]
         self.judges = [p for p in self.objective.parameters() if p.requires_grad]
         train = recipe.train
-        self.optimiser = torch.optim.Adam(self.learners, train.lr, train.betas)
+        self.optimiser = torch.optim.Adam(self.learners, train.lr, train.betas, fused=True)
         self.judge_optimiser = (
-            torch.optim.Adam(self.judges, train.discriminator_lr, train.betas) if self.judges else None
+            torch.optim.Adam(self.judges, train.discriminator_lr, train.betas, fused=True)
+            if self.judges
+            else None
         )
         self.step = 0
         self.frames = 0
         self.skipped = 0
+        self.skipped_in_all = 0
+        self.verdicts = Verdicts(recipe.discriminator.scales)
         self.sequence = 0
         self.place: Place | None = None
 
@@ -84,24 +93,32 @@ class Trainer:
         """How many real frames sequence number ``sequence`` starts from: 0, or the whole history."""
         return given_frames(self.recipe, sequence)
 
-    def train_sequence(self, batch: VideoBatch, given: int) -> Iterator[Metrics]:
+    def rolled_frames(self, sequence: int) -> int:
+        """How many frames sequence number ``sequence`` runs on by itself before the first that is learnt."""
+        return rolled_frames(self.recipe, sequence)
+
+    def train_sequence(self, batch: VideoBatch, given: int, rolled: int = 0) -> Iterator[Metrics]:
         """One optimiser step per chunk; yields its loss terms. The last frames carry over, detached. Where a
         training was left within this sequence (``place``), it goes on from there.
 
         Args:
             batch: (B, T, ...) frames with what describes them.
             given: the first ``given`` frames are the history, not made.
+            rolled: so many are then made without being learnt, as far as the batch is longer than a sequence;
+                what is left of it at the end is not looked at.
         """
-        batch = batch.to(self.device)
-        length = batch.frames.shape[1]
-        given = min(given, length - 1)
+        spare = min(self.recipe.train.rollout, max(0, batch.frames.shape[1] - self.recipe.data.sequence))
+        rolled = min(rolled, spare)
+        length = batch.frames.shape[1] - spare + rolled
+        batch = batch.map(lambda tensor: tensor[:, :length].to(self.device))
+        given = min(given, length - rolled - 1)
         condition, confidence = self._prepare(batch)
         window = TemporalWindow(
             len(self.objective.video_discriminators),
             self.recipe.discriminator.frames,
             self.recipe.discriminator.sparse,
         )
-        place = self.place or self._beginning(condition, batch, given)
+        place = self.place or self._rolled(self._beginning(condition, batch, given), condition, batch, rolled)
         begin, state, last = place.frame, place.state, torch.zeros_like(batch.frames[:, 0])
         if begin:
             known = torch.stack([*batch.frames[:, : begin - len(place.made)].unbind(1), *place.made], dim=1)
@@ -114,13 +131,15 @@ class Trainer:
             now = slice(start, stop)
             self._choose_learners()
             seen = self._seen(condition, batch, now)
+            noise = torch.Generator(self.device).manual_seed(self.recipe.train.seed * 1_000_003 + self.step)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
                 if (t - start) % self.recipe.train.backprop == 0:
                     state = state.detach()
                 before.append(last.detach())
-                output, state = self.renderer.step(seen[:, t - start], state)
+                output, state = self._step(seen[:, t - start], state)
+                state = _disturbed(state, self.recipe.train.history_noise, noise)
                 outputs.append(output)
                 last = output.frame
             real = batch.frames[:, now]
@@ -137,8 +156,8 @@ class Trainer:
             )
             self.frames += made.shape[0] * made.shape[1]
             metrics = self._optimise(chunk)
-            # A history that is not finite would spoil all that follows from it.
-            done = stop == length or (self.skipped > 0 and not _is_finite(state))
+            # What was not finite may lie in the history, or in what is looked at again: no more of it.
+            done = stop == length or self.skipped > 0
             self.place = None if done else Place(stop, state.detach(), window.made)
             self.sequence += done
             yield metrics
@@ -152,6 +171,27 @@ class Trainer:
             )
         known = self._seen(condition, batch, slice(0, given)).detach()
         return Place(given, self.renderer.init_state(known, batch.frames[:, :given]))
+
+    def _rolled(self, place: Place, condition: Tensor, batch: VideoBatch, count: int) -> Place:
+        """So many frames on, made of the renderer's own, from which nothing is learnt."""
+        state, made = place.state, []
+        with torch.no_grad():
+            for t in range(place.frame, place.frame + count):
+                output, state = self._step(self._seen(condition, batch, slice(t, t + 1))[:, 0], state)
+                made.append(output.frame)
+        return Place(place.frame + count, state, tuple(made))
+
+    def _step(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
+        """``Renderer.step``, in the precision and with the memory that the recipe allows."""
+        again = self.recipe.train.checkpointing and torch.is_grad_enabled()
+        with autocast(self.device, self.recipe.train.precision):
+            if again:
+                output, state = checkpoint(
+                    self.renderer.step, condition, state, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                output, state = self.renderer.step(condition, state)
+        return output.map(lambda tensor: tensor.to(condition.dtype)), state
 
     def _seen(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
         """The conditions of some frames and, after their own channels, what else the renderer wants: the
@@ -202,7 +242,6 @@ class Trainer:
         _set_rate(self.optimiser, train.lr * rate)
         losses = self.objective(chunk)
         generator = torch.stack(list(losses.generator.values())).sum()
-        total = generator
         self.optimiser.zero_grad(set_to_none=True)
         # One graph serves both sides: each backward reaches only its own parameters.
         if self.judge_optimiser is not None:
@@ -210,38 +249,46 @@ class Trainer:
             self.judge_optimiser.zero_grad(set_to_none=True)
         if losses.discriminator:
             discriminator = torch.stack(list(losses.discriminator.values())).sum()
-            total = total + discriminator
             discriminator.backward(inputs=self.judges, retain_graph=True)
         generator.backward(inputs=[weight for weight in self.learners if weight.requires_grad])
         self.step += 1
-        if torch.isfinite(total) and self._gradients_are_finite():
-            self.optimiser.step()
-            if self.judge_optimiser is not None and losses.discriminator:
-                self.judge_optimiser.step()
+        metrics = self._update(losses)
+        return {"rate": rate, "skipped": self.skipped_in_all} | metrics
+
+    def _update(self, losses: Losses) -> Metrics:
+        """Steps both sides by their gradients, if all is finite: a finite loss may have a gradient that is
+        not, and a finite gradient meet a spoilt optimiser; either would spoil the weights for good."""
+        sides = {"generator": (self.learners, self.optimiser, losses.generator)}
+        if losses.discriminator and self.judge_optimiser is not None:
+            sides["discriminator"] = (self.judges, self.judge_optimiser, losses.discriminator)
+        lengths = {side: get_total_norm(_gradients(weights)) for side, (weights, _, _) in sides.items()}
+        measured = {f"{side}/{name}": x for side, (*_, terms) in sides.items() for name, x in terms.items()}
+        measured |= {f"gradient/{side}": length for side, length in lengths.items()}
+        measured |= {f"optimiser/{side}": _largest_moment(each) for side, (_, each, _) in sides.items()}
+        numbers = torch.stack([value.detach().to(self.device) for value in measured.values()]).tolist()
+        metrics = dict(zip(measured, numbers, strict=True))
+        if all(math.isfinite(value) for value in metrics.values()):
+            for side, (weights, optimiser, _) in sides.items():
+                if self.recipe.train.clip:
+                    clip_grads_with_norm_(weights, self.recipe.train.clip, lengths[side])
+                optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.renderer)
             self.skipped = 0
+            self.verdicts.update(metrics)
         else:
-            self._skip(losses.generator | losses.discriminator)
-        sides = {"generator": losses.generator, "discriminator": losses.discriminator}
-        return {"rate": rate} | {
-            f"{side}/{name}": float(value.detach())
-            for side, terms in sides.items()
-            for name, value in terms.items()
-        }
+            self._skip(metrics)
+        return {name: value for name, value in metrics.items() if not name.startswith("optimiser/")}
 
-    def _gradients_are_finite(self) -> bool:
-        """A finite loss may still have a gradient that is not, which would spoil the weights for good."""
-        weights = [*self.learners, *self.judges]
-        return bool(get_total_norm([w.grad for w in weights if w.grad is not None]).isfinite())
-
-    def _skip(self, terms: dict[str, Tensor]) -> None:
+    def _skip(self, metrics: Mapping[str, float]) -> None:
         self.skipped += 1
+        self.skipped_in_all += 1
         if self.skipped >= PATIENCE:
-            name = next((name for name, value in terms.items() if not torch.isfinite(value)), "a gradient")
+            kind, _, name = next(x for x, value in metrics.items() if not math.isfinite(value)).partition("/")
+            blamed = {"gradient": f"a gradient of the {name}", "optimiser": f"the {name}'s optimiser"}
             raise Diverged(
-                f"losses not finite for {PATIENCE} steps in a row at step {self.step}, first {name}; "
-                "lower train.lr and resume from the last checkpoint"
+                f"losses not finite for {PATIENCE} steps in a row at step {self.step}, first "
+                f"{blamed.get(kind, name)}; lower train.lr and resume from the last checkpoint"
             )
 
 
@@ -251,8 +298,32 @@ def _before(frames: Tensor, start: int, stop: int) -> Tensor:
     return frames[:, index]
 
 
-def _is_finite(state: RecurrentState) -> bool:
-    return all(bool(frame.isfinite().all()) for frame in state.frames)
+def _disturbed(state: RecurrentState, sigma: float, noise: torch.Generator) -> RecurrentState:
+    """The newest frame of every scale with grain and, per channel, a shift: as a history looks that has begun
+    to drift. The networks see and warp what is disturbed; no loss asks for it."""
+    if not sigma:
+        return state
+
+    def draw(frame: Tensor, *size: int) -> Tensor:
+        return sigma * torch.randn(*size, generator=noise, device=frame.device, dtype=frame.dtype)
+
+    frames = []
+    for frame in state.frames:
+        newest = frame[:, -3:]
+        shifted = newest + draw(newest, *newest.shape) + draw(newest, *newest.shape[:2], 1, 1)
+        frames.append(torch.cat([frame[:, :-3], shifted], dim=1))
+    return replace(state, frames=tuple(frames))
+
+
+def _gradients(weights: list[nn.Parameter]) -> list[Tensor]:
+    return [weight.grad for weight in weights if weight.grad is not None]
+
+
+def _largest_moment(optimiser: torch.optim.Optimizer) -> Tensor:
+    """() of all Adam's moments, to see whether they are finite."""
+    states = [state for state in optimiser.state.values() if state]  # none yet of what has not been stepped
+    moments = [state[name] for state in states for name in ("exp_avg", "exp_avg_sq")]
+    return get_total_norm(moments, norm_type=math.inf)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
