@@ -20,6 +20,17 @@ speed() { # the published network, plain against bf16 and compiled
 data() { # forty streets of the synthetic city at 512x256
     [ -d "$KEEP/city" ] || run prepare $(seq -f 'city:%g' 11 "${SEEDS:-50}") --frames "${FRAMES:-60}" --size 512x256 --out "$KEEP/city"
 }
+data_large() { # the same at 1024x512
+    [ -d "$KEEP/city-large" ] || run prepare $(seq -f 'city:%g' 11 "${SEEDS_LARGE:-30}") --frames "${FRAMES:-60}" --size "${LARGE:-1024x512}" --out "$KEEP/city-large"
+}
+step() { # a training step: the plain procedure against ours, in all precisions
+    python3 benchmarks/step_time.py --variants float32 bfloat16 compiled "compiled bfloat16" --device auto --out "$OUT/step_time.json"
+}
+precision() { # losses and memory of a training in bfloat16 against float32 and the estimate
+    data
+    python3 benchmarks/precision.py "$KEEP/city" --recipe "${RECIPE:-paper-512}" --steps "${STEPS:-300}" \
+        --out "$OUT/precision.json" data.workers="${WORKERS:-8}" ${WORDS:-}
+}
 train_city() { # the bundled model: call again to go on; stops itself in time, and saves
     data
     timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-420}" \
@@ -28,13 +39,13 @@ train_city() { # the bundled model: call again to go on; stops itself in time, a
     cp "$(ls -d "$KEEP"/runs/city/checkpoints/step-* | sort -V | tail -1)"/{config.json,generator.safetensors,README.md} "$OUT/"
     cp "$(ls "$KEEP"/runs/city/samples/*.mp4 2>/dev/null | tail -1)" "$OUT/" || true
 }
-train_fine() { # coarse to fine in three stages, each from the last: call again to go on
-    data
-    local before="" scales size
+train_fine() { # coarse to fine up to 1024x512 in three stages, each from the last: call again to go on
+    data_large
+    local before="" scales size large=${LARGE:-1024x512}
     for scales in 1 2 3; do
-        size=$((512 >> (3 - scales))),$((256 >> (3 - scales)))
+        size=$((${large%x*} >> (3 - scales))),$((${large#*x} >> (3 - scales)))
         timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-420}" \
-            python3 -m vid2vid train "$KEEP/city" --recipe city-fine --out "$KEEP/runs/fine-$scales" $before \
+            python3 -m vid2vid train "$KEEP/city-large" --recipe city-fine --out "$KEEP/runs/fine-$scales" $before \
             data.size="[$size]" model.scales=$scales model.width="${WIDTH:-64}" discriminator.width="${WIDTH:-64}" \
             train.steps="${STEPS_A_STAGE:-6000}" data.workers="${WORKERS:-8}" train.keep=1 || { [ $? -eq 124 ]; return; }
         before="--start-from $KEEP/runs/fine-$scales"
@@ -43,12 +54,14 @@ train_fine() { # coarse to fine in three stages, each from the last: call again 
     cp "$(ls "$KEEP"/runs/fine-3/samples/*.mp4 | tail -1)" "$OUT/fine.mp4"
 }
 dry() { # every job on the processor, tiny: what can go wrong there goes wrong here
-    export KEEP="$OUT/keep" SEEDS=12 FRAMES=12 SECONDS_A_CALL=120 STEPS=4 WORKERS=1
+    export KEEP="$OUT/keep" SEEDS=12 SEEDS_LARGE=12 LARGE=256x128 FRAMES=12 SECONDS_A_CALL=120 STEPS=4 WORKERS=1
     python3 benchmarks/speed.py --recipe street-tiny --sizes 128x64 --variants float32 bf16 --frames 2 --device cpu
+    python3 benchmarks/step_time.py --help >/dev/null
+    RECIPE=city-tiny WORDS="data.crop=[64,32]" precision
     train_city
     STEPS_A_STAGE=2 WIDTH=8 train_fine
 }
 case "${1:-}" in
-speed | data | train_city | train_fine | dry) "$1" ;;
+speed | step | precision | data | data_large | train_city | train_fine | dry) "$1" ;;
 *) sed -n 's/^\([a-z_]*\)() { # /  \1: /p' "$0" ;;
 esac

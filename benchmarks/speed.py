@@ -22,6 +22,7 @@ from torch import Tensor
 from vid2vid.config import load_recipe
 from vid2vid.device import pick_device
 from vid2vid.models.renderer import Renderer
+from vid2vid.zoo.folder import build_renderer
 
 CLASSES = 35
 
@@ -36,9 +37,8 @@ def main() -> None:
     words.add_argument("--out", type=Path)
     args = words.parse_args()
     device = pick_device(args.device)
-    settings = vars(load_recipe(args.recipe).model)
     torch.manual_seed(0)
-    renderer = Renderer(CLASSES + 1, foreground_channels=(26,), **settings).to(device).eval()
+    renderer = build_renderer(load_recipe(args.recipe).model, CLASSES + 1, (26,)).to(device).eval()
     results = {"machine": describe(), "recipe": args.recipe, "rows": []}
     for size in args.sizes:
         width, height = (int(side) for side in size.split("x"))

@@ -144,7 +144,5 @@ def test_what_tells_left_from_right_is_not_mirrored(clip: Path, name: str) -> No
     if name == "face_sketch":
         assert next(sequences(data, 3, augment=mirrored)).image is not None
     else:
-        with pytest.raises(
-            UserError, match=rf"data.flip mirrors, but {name} draws left and right differently"
-        ):
+        with pytest.raises(UserError, match=rf"data.flip mirrors, but {name} tells left from right"):
             sequences(data, 3, augment=mirrored)

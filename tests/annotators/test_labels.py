@@ -156,7 +156,7 @@ def test_another_list_of_classes(stand_in: None, clip: Path, tmp_path: Path) -> 
     [
         (["--annotate", "labels"], "which network?"),
         (["--annotate", "labels:strange"], "none of its classes (left, right ...)"),
-        (["--annotate", "edges", "--classes", "LIST"], "no clip has label maps"),
+        (["--annotate", "edges", "--classes", "LIST"], "nothing is annotated that has classes"),
         (["--annotate", "labels:segformer,labels:mask2former"], "both write labels;"),
     ],
 )

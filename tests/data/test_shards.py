@@ -31,7 +31,7 @@ from vid2vid.errors import UserError
 from vid2vid.types import VideoBatch
 from vid2vid.video import VideoWriter
 
-RICH = Augmentation(flip=0.5, scale=(1.0, 1.5), jitter=0.2)
+RICH = Augmentation(flip=0, scale=(1.0, 1.5), jitter=0.2)
 
 
 @pytest.fixture(autouse=True)
