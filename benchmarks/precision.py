@@ -18,9 +18,10 @@ import torch
 from machine import describe
 
 from vid2vid.config import Recipe, load_recipe
-from vid2vid.data import Dataset, sequences
+from vid2vid.data import Dataset
 from vid2vid.device import pick_device
 from vid2vid.losses.objective import build_objective
+from vid2vid.training.footage import batches, open_dataset
 from vid2vid.training.trainer import Trainer
 from vid2vid.zoo import Model
 from vid2vid.zoo.folder import build_renderer
@@ -61,9 +62,7 @@ def main() -> None:
 
 def _train(args: argparse.Namespace, precision: str, device: torch.device) -> dict:
     recipe = load_recipe(args.recipe, [*args.overrides, f"train.precision={precision}"])
-    data = Dataset.open(
-        args.dataset, condition=recipe.data.condition, size=recipe.data.size, flow=recipe.data.flow
-    )
+    data = open_dataset(args.dataset, recipe, None)
     torch.manual_seed(recipe.train.seed)
     trainer = Trainer(
         Model.build(recipe.model, data.schema, recipe.data.size, data.clips[0].rate), recipe, device
@@ -72,7 +71,7 @@ def _train(args: argparse.Namespace, precision: str, device: torch.device) -> di
         torch.cuda.reset_peak_memory_stats()
     steps: list[dict[str, float]] = []
     seconds: list[float] = []
-    for number, batch in enumerate(sequences(data, recipe.data.sequence, seed=recipe.train.seed)):
+    for number, batch in enumerate(batches(data, recipe, 0)):
         begun = time.perf_counter()
         for metrics in trainer.train_sequence(batch, trainer.given_frames(number)):
             steps.append(metrics)  # a number on the host: the device has finished

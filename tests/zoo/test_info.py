@@ -52,6 +52,11 @@ def test_of_a_model(tmp_path: Path, history: int) -> None:
     json.dumps(facts)
 
 
+def test_a_recipe_in_bfloat16_is_counted_in_float32() -> None:
+    plain, lower = (info("street-tiny", [f"train.precision={kind}"]) for kind in ("float32", "bfloat16"))
+    assert plain["GiB to train"] == lower["GiB to train"] > 0
+
+
 def test_of_a_model_of_pictures(tmp_path: Path) -> None:
     save_model(build(PICTURES), tmp_path / "model")
     assert info(str(tmp_path / "model"))["condition"] == "pictures from densepose/"
