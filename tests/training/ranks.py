@@ -22,6 +22,9 @@ from torch import Tensor
 from vid2vid.cli import main
 from vid2vid.config import load_recipe
 from vid2vid.data.processes import worker_context
+from vid2vid.errors import Disbanded, Terminated
+from vid2vid.training import distributed
+from vid2vid.training.checkpoint import save_checkpoint
 from vid2vid.training.distributed import ALONE, Team
 from vid2vid.training.footage import batches, open_dataset
 from vid2vid.training.trainer import Metrics, Trainer
@@ -75,8 +78,8 @@ def command(team: Team, words: list[str]) -> int:
     return main(words)
 
 
-def exact(dataset: Path, settings: list[str], team: Team) -> tuple[Trainer, Iterator[VideoBatch]]:
-    """A trainer in float64 and its batches."""
+def exact(dataset: Path, settings: list[str], team: Team) -> tuple[Model, Trainer, Iterator[VideoBatch]]:
+    """A model, a trainer of it in float64, and its batches."""
     recipe = load_recipe("street-tiny", settings)
     data = open_dataset(dataset, recipe, None)
     torch.manual_seed(recipe.train.seed)
@@ -87,7 +90,7 @@ def exact(dataset: Path, settings: list[str], team: Team) -> tuple[Trainer, Iter
             part.double()
     prepare = trained._prepare
     trained._prepare = lambda batch: tuple(map(double, prepare(batch)))  # type: ignore[method-assign]
-    return trained, (batch.map(double) for batch in batches(data, recipe, 0, team))
+    return model, trained, (batch.map(double) for batch in batches(data, recipe, 0, team))
 
 
 def double(tensor: Tensor) -> Tensor:
@@ -98,7 +101,7 @@ def steps(
     dataset: Path, settings: list[str], count: int, team: Team = ALONE
 ) -> tuple[list[Metrics], Trainer]:
     """So many in float64: their losses, and what has learnt."""
-    trained, source = exact(dataset, settings, team)
+    _, trained, source = exact(dataset, settings, team)
     found: list[Metrics] = []
     for batch in source:
         given, rolled = trained.given_frames(trained.sequence), trained.rolled_frames(trained.sequence)
@@ -107,6 +110,37 @@ def steps(
             if len(found) == count:
                 return found, trained
     raise AssertionError("the batches ended")
+
+
+def meet(team: Team, out: Path, dataset: Path, settings: list[str]) -> int:
+    """All they can tell each other, and that unlike weights are not saved."""
+    distributed.BUCKET = 8
+    numbers = [torch.full((size,), float(10 ** (i + team.rank))) for i, size in enumerate((3, 20, 1, 4, 4))]
+    team.average(numbers)
+    assert [tensor.tolist() for tensor in numbers] == [
+        [5.5 * 10**i] * size for i, size in enumerate((3, 20, 1, 4, 4))
+    ]
+    assert team.mean(team.rank) == 0.5
+    assert team.most(3 - team.rank) == 3
+    whole = torch.arange(12.0).view(6, 2)
+    assert torch.equal(team.gather(team.part(whole)), whole)
+    copied = torch.full((2, 2), float(team.rank))
+    team.copy_first([copied])
+    assert not copied.any()
+    assert team.unlike_first(b"the same everywhere") == []
+    assert team.unlike_first(bytes([team.rank] * 8)) == [1]
+    reasons = (None, Terminated)
+    assert team.agreed(lambda: reasons[team.rank])() is Terminated
+
+    model, trained, _ = exact(dataset, settings, team)
+    with torch.no_grad():
+        trained.learners[0].view(-1)[0] += 1e-12 * team.rank
+    try:
+        save_checkpoint(out, model, trained)
+    except Disbanded as error:
+        print(error)
+        return 0
+    return 1
 
 
 def exact_steps(team: Team, out: Path, dataset: Path, settings: list[str], count: int) -> int:
