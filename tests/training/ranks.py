@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,6 @@ from torch import Tensor
 
 from vid2vid.cli import main
 from vid2vid.config import load_recipe
-from vid2vid.data.processes import worker_context
 from vid2vid.errors import Disbanded, Terminated
 from vid2vid.training import distributed
 from vid2vid.training.checkpoint import save_checkpoint
@@ -32,45 +34,90 @@ from vid2vid.types import VideoBatch
 from vid2vid.zoo import Model
 
 Job = Callable[..., int]
-_meetings = count()
 
 
-def start(folder: Path, size: int, job: Job, *args: Any, patience: float = 60) -> list[BaseProcess]:
-    """So many processes; each does ``job(team, *args)``, and its words go to ``words-RANK``."""
-    context: Any = worker_context("vid2vid.training.loop")
-    meeting = folder / f"meeting-{os.getpid()}-{next(_meetings)}"
-    processes = [
-        context.Process(target=_join, args=(folder, meeting, Team(rank, size), patience, job, args))
-        for rank in range(size)
-    ]
-    for process in processes:
-        process.start()
-    return processes
+class Ranks:
+    """The other end of a process that forks trainings. folder: where they meet and where their words go."""
+
+    def __init__(self, server: subprocess.Popen[str], folder: Path) -> None:
+        self._server, self._folder, self._meetings = server, folder, count()
+
+    def start(self, size: int, job: Job, *args: Any, patience: float = 60) -> list[int]:
+        """So many processes, by their numbers; each does ``job(team, *args)``, of plain values."""
+        meeting = self._folder / f"meeting-{next(self._meetings)}"
+        about = {"job": job.__name__, "args": args, "size": size, "patience": patience}
+        return [
+            self._ask(about | {"rank": rank, "meeting": str(meeting), "words": str(self._file(rank))})
+            for rank in range(size)
+        ]
+
+    def wait(self, *processes: int) -> list[int]:
+        """Their exit codes, or minus the signals that ended them."""
+        return [self._ask({"wait": process}) for process in processes]
+
+    def words(self, rank: int) -> str:
+        """What the last process of that rank has said."""
+        return self._file(rank).read_text()
+
+    def _file(self, rank: int) -> Path:
+        return self._folder / f"words-{rank}"
+
+    def _ask(self, request: dict[str, Any]) -> int:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        return int(self._server.stdout.readline())
 
 
-def finish(processes: list[BaseProcess]) -> list[int | None]:
-    """Their exit codes."""
-    for process in processes:
-        process.join(120)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-    return [process.exitcode for process in processes]
+@contextmanager
+def ranks(folder: Path) -> Iterator[Ranks]:
+    """Ends with the block."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, __file__], **pipes, env=environment) as server:
+        yield Ranks(server, folder)
 
 
-def _join(folder: Path, meeting: Path, team: Team, patience: float, job: Job, args: tuple[Any, ...]) -> None:
-    words = os.open(folder / f"words-{team.rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def _serve() -> None:
+    import torch._dynamo  # noqa: F401  an optimiser imports it at its first step
+    from torch.utils import tensorboard  # noqa: F401
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            print(_end(request["wait"]), flush=True)
+            continue
+        child = os.fork()
+        if not child:
+            _join(request)
+        print(child, flush=True)
+
+
+def _end(child: int) -> int:
+    for _ in range(6000):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _join(request: dict[str, Any]) -> None:
+    words = os.open(request["words"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(words, 1)
     os.dup2(words, 2)
-    torch.set_num_threads(1)
-    wait = timedelta(seconds=patience)
-    place = f"file://{meeting}"
-    dist.init_process_group("gloo", init_method=place, rank=team.rank, world_size=team.size, timeout=wait)
+    team = Team(request["rank"], request["size"])
+    wait = timedelta(seconds=request["patience"])
+    place = f"file://{request['meeting']}"
+    code = 70
     try:
-        code = job(team, *args)
+        dist.init_process_group("gloo", init_method=place, rank=team.rank, world_size=team.size, timeout=wait)
+        code = globals()[request["job"]](team, *request["args"])
     except BaseException:
         traceback.print_exc()
-        code = 70
     sys.exit(code)
 
 
@@ -112,7 +159,7 @@ def steps(
     raise AssertionError("the batches ended")
 
 
-def meet(team: Team, out: Path, dataset: Path, settings: list[str]) -> int:
+def meet(team: Team, out: str, dataset: str, settings: list[str]) -> int:
     """All they can tell each other, and that unlike weights are not saved."""
     distributed.BUCKET = 8
     numbers = [torch.full((size,), float(10 ** (i + team.rank))) for i, size in enumerate((3, 20, 1, 4, 4))]
@@ -136,17 +183,17 @@ def meet(team: Team, out: Path, dataset: Path, settings: list[str]) -> int:
     with torch.no_grad():
         trained.learners[0].view(-1)[0] += 1e-12 * team.rank
     try:
-        save_checkpoint(out, model, trained)
+        save_checkpoint(Path(out), model, trained)
     except Disbanded as error:
         print(error)
         return 0
     return 1
 
 
-def exact_steps(team: Team, out: Path, dataset: Path, settings: list[str], count: int) -> int:
+def exact_steps(team: Team, out: str, dataset: str, settings: list[str], count: int) -> int:
     found, trained = steps(dataset, settings, count, team)
-    (out / f"losses-{team.rank}.json").write_text(json.dumps(found))
-    save_file(weights(trained), out / f"weights-{team.rank}.safetensors")
+    (Path(out) / f"losses-{team.rank}.json").write_text(json.dumps(found))
+    save_file(weights(trained), Path(out) / f"weights-{team.rank}.safetensors")
     team.wait()
     return 0
 
@@ -154,3 +201,7 @@ def exact_steps(team: Team, out: Path, dataset: Path, settings: list[str], count
 def weights(trained: Trainer) -> dict[str, Tensor]:
     named = enumerate([*trained.learners, *trained.judges])
     return {str(number): weight.detach().contiguous() for number, weight in named}
+
+
+if __name__ == "__main__":
+    _serve()

@@ -7,12 +7,13 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ranks import command, exact_steps, finish, meet, start, steps, weights
+from ranks import Ranks, command, exact_steps, meet, ranks, steps, weights
 from safetensors.torch import load_file
 
 from tiny import CLASSES, hidden_or_partial, write_clip
@@ -51,6 +52,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    with ranks(tmp_path_factory.mktemp("ranks")) as server:
+        yield server
+
+
 LOOKS = ["model.styles=2", "model.style_downs=1"]
 FACES = ["data.condition=densepose", "discriminator.face=colours"]
 
@@ -65,12 +72,12 @@ FACES = ["data.condition=densepose", "discriminator.face=colours"]
     ],
 )
 def test_processes_are_one_with_all_of_the_batch(
-    size: int, kind: list[str], count: int, dataset: Path, tmp_path: Path
+    size: int, kind: list[str], count: int, dataset: Path, server: Ranks, tmp_path: Path
 ) -> None:
     settings = [*SETTINGS, *kind, "train.steps=80", "train.lr=1e-3"]
-    together_ = start(tmp_path, size, exact_steps, tmp_path, dataset, settings, count)
-    alone, trained = steps(dataset, [*settings, f"data.batch={size}"], count)
-    assert finish(together_) == [0] * size, (tmp_path / "words-0").read_text()
+    processes = server.start(size, exact_steps, str(tmp_path), str(dataset), settings, count)
+    alone, trained = steps(str(dataset), [*settings, f"data.batch={size}"], count)
+    assert server.wait(*processes) == [0] * size, server.words(0)
     worst = 0.0
     for rank in range(size):
         theirs = json.loads((tmp_path / f"losses-{rank}.json").read_text())
@@ -89,36 +96,34 @@ def test_processes_are_one_with_all_of_the_batch(
     assert ("generator/face_gan" in names) == ("discriminator.face=colours" in kind)
 
 
-def test_what_processes_tell_each_other(dataset: Path, tmp_path: Path) -> None:
-    processes = start(tmp_path, 2, meet, tmp_path, dataset, SETTINGS)
-    assert finish(processes) == [0, 0], (tmp_path / "words-0").read_text() + (
-        tmp_path / "words-1"
-    ).read_text()
+def test_what_processes_tell_each_other(dataset: Path, server: Ranks, tmp_path: Path) -> None:
+    processes = server.start(2, meet, str(tmp_path), str(dataset), SETTINGS)
+    assert server.wait(*processes) == [0, 0], server.words(0) + server.words(1)
     assert not checkpoint_folders(tmp_path)
     for rank in range(2):
-        said = (tmp_path / f"words-{rank}").read_text()
-        assert "process 1 of 2 has other weights than the first at step 0, so none are saved" in said
+        told = "process 1 of 2 has other weights than the first at step 0, so none are saved"
+        assert told in server.words(rank)
 
 
 class Runs:
     """Trainings of two processes, by the command line."""
 
-    def __init__(self, dataset: Path, folder: Path) -> None:
-        self.dataset, self.folder = dataset, folder
-        self.straight = folder / "straight"
-        assert finish(self.start(self.straight)) == [0, 0], self.words(0)
+    def __init__(self, dataset: Path, server: Ranks, straight: Path) -> None:
+        self.dataset, self.server, self.straight = dataset, server, straight
+        self.finish(straight)
+        self.words = [server.words(rank) for rank in range(2)]
 
-    def start(self, out: Path, *settings: str, patience: float = 60) -> list:
-        words = ["train", str(self.dataset), *RUN, *settings, "--recipe", "street-tiny", "--out", str(out)]
-        return start(self.folder, 2, command, [*words, "--device", "cpu"], patience=patience)
+    def start(self, out: Path, patience: float = 60) -> list[int]:
+        words = ["train", str(self.dataset), *RUN, "--recipe", "street-tiny", "--out", str(out)]
+        return self.server.start(2, command, [*words, "--device", "cpu"], patience=patience)
 
-    def words(self, rank: int) -> str:
-        return (self.folder / f"words-{rank}").read_text()
+    def finish(self, out: Path) -> None:
+        assert self.server.wait(*self.start(out)) == [0, 0], self.server.words(0) + self.server.words(1)
 
 
 @pytest.fixture(scope="module")
-def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(dataset, tmp_path_factory.mktemp("runs"))
+def runs(dataset: Path, server: Ranks, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(dataset, server, tmp_path_factory.mktemp("runs") / "straight")
 
 
 def wait_for(run: Path, step: int) -> None:
@@ -144,8 +149,8 @@ def test_the_first_writes_and_speaks(runs: Runs) -> None:
     assert len((runs.straight / "metrics.jsonl").read_text().splitlines()) == STEPS
     assert json.loads((runs.straight / "metrics.jsonl").read_text().splitlines()[0])["frames"] == 4
     assert len(list((runs.straight / "samples").iterdir())) == 1
-    assert "generator" in runs.words(0)
-    assert "generator" not in runs.words(1)
+    assert "generator" in runs.words[0]
+    assert "generator" not in runs.words[1]
 
 
 @pytest.mark.parametrize(
@@ -163,17 +168,18 @@ def test_a_lost_process_ends_the_others_and_the_next_start_goes_on(
     run = tmp_path / "run"
     processes = runs.start(run, patience=60 if number == signal.SIGKILL else 5)
     wait_for(run, EVERY + 2)
-    os.kill(processes[lost].pid, number)
-    processes[1 - lost].join(60)
-    assert processes[1 - lost].exitcode == 1, runs.words(1 - lost)
-    processes[lost].kill()
-    said = [line for line in runs.words(1 - lost).splitlines() if line.startswith("vid2vid train: ")]
-    assert len(said) == 1, runs.words(1 - lost)
-    assert f"process {1 - lost} of 2: another process of this training is gone, or does not answer" in said[0]
+    os.kill(processes[lost], number)
+    left = 1 - lost
+    assert runs.server.wait(processes[left]) == [1], runs.server.words(left)
+    os.kill(processes[lost], signal.SIGKILL)  # not waited for yet: nobody else has its number
+    runs.server.wait(processes[lost])
+    said = [line for line in runs.server.words(left).splitlines() if line.startswith("vid2vid train: ")]
+    assert len(said) == 1, runs.server.words(left)
+    assert f"process {left} of 2: another process of this training is gone, or does not answer" in said[0]
     for folder in checkpoint_folders(run):
         check_checksums(folder)
-    assert finish(runs.start(run)) == [0, 0], runs.words(0)
-    assert "going on from step-" in runs.words(0)
+    runs.finish(run)
+    assert "going on from step-" in runs.server.words(0)
     is_like_the_straight(run, runs)
 
 
@@ -183,12 +189,12 @@ def test_one_asked_to_stop_all_save_and_leave_and_as_many_clips_a_step_go_on(
     run = tmp_path / "run"
     processes = runs.start(run)
     wait_for(run, EVERY + 1)
-    os.kill(processes[1].pid, signal.SIGTERM)
-    os.kill(processes[1].pid, signal.SIGTERM)  # from the scheduler, and by way of torchrun
-    assert finish(processes) == [143, 143]
+    os.kill(processes[1], signal.SIGTERM)
+    os.kill(processes[1], signal.SIGTERM)  # from the scheduler, and by way of torchrun
+    assert runs.server.wait(*processes) == [143, 143]
     stopped = len((run / "metrics.jsonl").read_text().splitlines())
     assert checkpoint_folders(run)[-1].name == f"step-{stopped}"
-    assert f"stopped at step {stopped}" in runs.words(0)
+    assert f"stopped at step {stopped}" in runs.server.words(0)
 
     alone = shutil.copytree(run, tmp_path / "alone")
     with pytest.raises(UserError, match="was trained with 2 sequences a step, not 1"):
@@ -203,7 +209,7 @@ def test_one_asked_to_stop_all_save_and_leave_and_as_many_clips_a_step_go_on(
         assert mine == pytest.approx(other, rel=1e-2, abs=1e-3)
     assert one[0] == pytest.approx(two[0], rel=1e-4, abs=1e-5), "from the same place in the data"
 
-    assert finish(runs.start(run)) == [0, 0], runs.words(0)
+    runs.finish(run)
     is_like_the_straight(run, runs)
 
 
