@@ -122,7 +122,8 @@ def _join(request: dict[str, Any]) -> None:
 
 
 def command(team: Team, words: list[str]) -> int:
-    return main(words)
+    """RANK in a word becomes this one's."""
+    return main([word.replace("RANK", str(team.rank)) for word in words])
 
 
 def exact(dataset: Path, settings: list[str], team: Team) -> tuple[Model, Trainer, Iterator[VideoBatch]]:

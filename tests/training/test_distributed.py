@@ -67,8 +67,8 @@ FACES = ["data.condition=densepose", "discriminator.face=colours"]
     [
         (2, LOOKS, 20),
         (2, FACES, 6),
-        pytest.param(2, FACES, 60, marks=pytest.mark.torture),
-        pytest.param(3, LOOKS, 60, marks=pytest.mark.torture),
+        pytest.param(2, FACES, 20, marks=pytest.mark.torture),
+        pytest.param(3, LOOKS, 20, marks=pytest.mark.torture),
     ],
 )
 def test_processes_are_one_with_all_of_the_batch(
@@ -78,7 +78,7 @@ def test_processes_are_one_with_all_of_the_batch(
     processes = server.start(size, exact_steps, str(tmp_path), str(dataset), settings, count)
     alone, trained = steps(str(dataset), [*settings, f"data.batch={size}"], count)
     assert server.wait(*processes) == [0] * size, server.words(0)
-    worst = 0.0
+    worst = 0.0  # rounding errors double with every step or two
     for rank in range(size):
         theirs = json.loads((tmp_path / f"losses-{rank}.json").read_text())
         assert len(theirs) == len(alone) == count
@@ -214,12 +214,34 @@ def test_one_asked_to_stop_all_save_and_leave_and_as_many_clips_a_step_go_on(
 
 
 def test_alone_where_nobody_started_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "4")  # some clusters set it for reasons of their own
+    monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.delenv("RANK", raising=False)
     with together("cpu") as (team, device):
         assert team == ALONE
         assert device.type == "cpu"
         assert not torch.distributed.is_initialized()
+
+
+def test_a_folder_that_only_the_first_sees_is_told(runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    shutil.copytree(runs.straight, tmp_path / "run" / "0")
+    words = [
+        "train",
+        str(runs.dataset),
+        *RUN,
+        "--recipe",
+        "street-tiny",
+        "--out",
+        str(tmp_path / "run" / "RANK"),
+    ]
+    processes = runs.server.start(2, command, [*words, "--device", "cpu"])
+    assert 2 in runs.server.wait(*processes)
+    said = runs.server.words(0) + runs.server.words(1)
+    assert (
+        "process 1 of 2 does not find there what the first does; name a folder that all machines share"
+        in said
+    )
+    assert "Traceback" not in said
 
 
 def test_others_that_cannot_be_reached_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ ALONE = Team()
 
 def first_of_all() -> bool:
     """Whether this process is the one to speak, before it has met the others."""
-    return os.environ.get("RANK", "0") == "0"
+    return _started() == 1 or os.environ["RANK"] == "0"
 
 
 @contextmanager
@@ -136,8 +136,7 @@ def together(device: str) -> Iterator[tuple[Team, torch.device]]:
     if dist.is_available() and dist.is_initialized():
         yield Team(dist.get_rank(), dist.get_world_size()), pick_device(device)
         return
-    size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
-    if size == 1:
+    if _started() == 1:
         yield ALONE, pick_device(device)
         return
     if device in ("auto", "cuda") and torch.cuda.is_available():
@@ -156,6 +155,11 @@ def together(device: str) -> Iterator[tuple[Team, torch.device]]:
         ) from error
     yield Team(dist.get_rank(), dist.get_world_size()), chosen
     dist.destroy_process_group()  # not after an error: it would wait for those that are gone
+
+
+def _started() -> int:
+    """How many processes torchrun has started; clusters set one of the names for reasons of their own."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

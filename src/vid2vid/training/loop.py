@@ -178,13 +178,11 @@ class _Run:
             begin_with(start, self.trainer, say)
         # Complains before anything is written.
         self.batches = batches(self.data, self.settings, self.trainer.sequence, team)
-        if newest is None:
-            team.copy_first(shared(self.trainer))
-        if team.size > 1 and (unlike := team.unlike_first(digest(self.trainer))):
-            raise UserError(
-                f"{self.out}: process {unlike[0]} of {team.size} does not find there what the first does; "
-                "name a folder that all machines share"
-            )
+        if team.size > 1:
+            self._find_alike(self.trainer.step.to_bytes(7, "big"))
+            if newest is None:
+                team.copy_first(shared(self.trainer))
+            self._find_alike(digest(self.trainer))
         if not team.leads:
             return
         sweep(self.out)
@@ -195,6 +193,14 @@ class _Run:
             say(f"going on from {newest.name}")
         with whole_file(self.out / "config.yaml") as temporary:
             temporary.write_text(self.settings.to_yaml(), encoding="utf-8")
+
+    def _find_alike(self, found: bytes) -> None:
+        team = self.trainer.team
+        if unlike := team.unlike_first(found):
+            raise UserError(
+                f"{self.out}: process {unlike[0]} of {team.size} does not find there what the first does; "
+                "name a folder that all machines share"
+            )
 
     def steps(self, asked: Asked) -> Iterator[Metrics]:
         """One optimiser step after the other; checkpoints and samples between them.
@@ -230,7 +236,7 @@ class _Run:
         save_checkpoint(self.out, kept, trainer, scores)
         if trainer.team.leads:
             self._prune()
-        trainer.team.wait()  # who left while another writes would end it
+        trainer.team.wait()  # torchrun ends all when one leaves
 
     def _prune(self) -> None:
         train = self.settings.train
