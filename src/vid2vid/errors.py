@@ -9,5 +9,9 @@ class Diverged(Exception):
     """Training cannot continue: the loss named in the message stayed non-finite. Exit code 3."""
 
 
+class Disbanded(Exception):
+    """The processes of a training have come apart: one is gone, or not like the others. Exit code 1."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, as schedulers send it: what Ctrl-C is, but exit code 143."""

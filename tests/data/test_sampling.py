@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from small_clips import make_clip, scene
 
 from vid2vid.data import Augmentation, Dataset, sequences
-from vid2vid.data.sampling import SequencePlan
+from vid2vid.data.sampling import Sequence, SequencePlan, _Batches
 from vid2vid.errors import UserError
 from vid2vid.types import VideoBatch, to_tensor
 from vid2vid.video import write_picture
@@ -181,3 +182,48 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, workers: int) -> None:
     with pytest.raises(UserError, match=r"0002\.png: ids outside the class list: 9") as caught:
         next(sequences(data, 4, workers=workers))
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases, st.integers(1, 5), st.integers(1, 4), st.integers(0, 50), st.integers(0, 6))
+def test_processes_share_the_batches_of_one(
+    case: tuple[list[int], int, int], processes: int, batch: int, step: int, more: int
+) -> None:
+    """No sequence comes twice and none is missing, in any step and so in any epoch; all are as long."""
+    frames, length, seed = case
+    clips: Any = tuple(Stub(count) for count in frames)
+    order = SequencePlan(clips, length, seed, RICH, more)
+
+    def marked(clips: Any, drawn: Sequence, length: int) -> VideoBatch:
+        mark = torch.tensor([[drawn.clip, drawn.start, length]])
+        return VideoBatch(mark, mark)
+
+    def marks(batch: int, rank: int, processes: int) -> torch.Tensor:
+        found = _Batches(clips, order, batch, rank, processes)[step]
+        assert isinstance(found, VideoBatch)
+        return found.frames
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vid2vid.data.sampling.read_sequence", marked)
+        whole = marks(batch * processes, 0, 1)
+        parts = [marks(batch, rank, processes) for rank in range(processes)]
+    assert all(len(part) == batch for part in parts)
+    assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
+    assert len(whole[:, 2].unique()) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases, st.integers(1, 5), st.integers(1, 4))
+def test_processes_see_each_sequence_once_an_epoch(
+    case: tuple[list[int], int, int], processes: int, batch: int
+) -> None:
+    order = plan(*case)
+    seen: list[int] = []
+    for step in range(-(-len(order) // (batch * processes))):
+        for rank in range(processes):
+            mine = _Batches((), order, batch, rank, processes)
+            seen += range(step * mine.batch, (step + 1) * mine.batch)[mine.mine]
+    assert len(seen) == len(set(seen))
+    assert set(seen) >= set(range(len(order)))
+    drawn = [order[number] for number in seen if number < len(order)]
+    assert len({(item.clip, item.start) for item in drawn}) == len(order)

@@ -180,6 +180,27 @@ def test_faces_are_judged_where_a_head_is_seen() -> None:
     assert not frame[..., 12:, :].any(), "nothing but the face"
 
 
+def test_faces_count_as_in_the_batch_of_all_processes() -> None:
+    """Two frames with a face in one process, none in the other, which judges all the same: 0 times."""
+    case = Case()
+    face = MultiScaleDiscriminator(6, scales=1, width=4, layers=1, spectral=True).eval()
+    judge = objective(image=MultiScaleDiscriminator(6, width=4), face_discriminator=face, head_from="parts")
+    nobody = torch.full((1, FRAMES, 3, HEIGHT, WIDTH), -1.0)
+    heads = nobody.clone()
+    heads[0, :2, 2, 4:8, 10:14] = 1.0
+    alone = judge(replace(case.chunk, condition=heads))
+    judge.mean = lambda count: 1.0
+    mine, other = (judge(replace(case.chunk, condition=condition)) for condition in (heads, nobody))
+    for whole, one, none in zip(alone, mine, other, strict=True):
+        names = [name for name in whole if name.startswith("face_")]
+        assert names
+        for name in names:
+            torch.testing.assert_close((one[name] + none[name]) / 2, whole[name])
+            assert not none[name]
+    sum(other.discriminator.values()).backward()
+    assert all(weight.grad is not None for weight in face.parameters())
+
+
 def test_the_mask_is_pulled_only_where_first_frames_are_self_made() -> None:
     assert "mask" not in objective(self_made_first=False)(Case().chunk).generator
 

@@ -36,6 +36,19 @@ def test_asked_twice_it_ends_at_once(second: int) -> None:
             signal.raise_signal(second)
 
 
+def test_a_request_passed_on_is_no_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
+    with stoppable(lambda line: None, echo=5) as asked:
+        signal.raise_signal(signal.SIGTERM)
+        now[0] += 4
+        signal.raise_signal(signal.SIGTERM)
+        assert asked() is Terminated
+        now[0] += 2
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGTERM)
+
+
 def test_a_step_that_takes_too_long_is_left_when_a_scheduler_would_kill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

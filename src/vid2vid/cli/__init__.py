@@ -1,7 +1,7 @@
 """The command line, ``vid2vid VERB ...``: finds the verb's own small file, runs it and words its errors.
 
-Exit codes: 0 done; 1 ``check`` found faults; 2 input or call is wrong; 3 training diverged; 130 interrupted
-(Ctrl-C); 143 ended by a scheduler (SIGTERM).
+Exit codes: 0 done; 1 ``check`` found faults, or another process of a training is gone; 2 input or call is
+wrong; 3 training diverged; 130 interrupted (Ctrl-C); 143 ended by a scheduler (SIGTERM).
 
 Nothing heavy is imported before a verb runs: a verb's file imports its room inside its function.
 """
@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from keyword import iskeyword
 
 from vid2vid import __version__
-from vid2vid.errors import Diverged, Terminated, UserError
+from vid2vid.errors import Disbanded, Diverged, Terminated, UserError
 
 VERBS: tuple[str, ...] = (
     *("demo", "prepare", "check", "train", "synthesize", "evaluate", "ablate", "study", "import", "info"),
@@ -109,6 +109,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
     match error:
         case UserError():
             return str(error), 2
+        case Disbanded():
+            return str(error), 1
         case Diverged():
             return str(error), 3
         case Terminated():

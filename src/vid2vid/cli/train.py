@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 
@@ -18,7 +19,8 @@ def train(
     """Train a renderer on a dataset; the same command goes on where it stopped.
 
     Ctrl-C and SIGTERM save and stop. The run folder gets config.yaml, checkpoints, sample videos and
-    metrics.jsonl.
+    metrics.jsonl. Several processes that torchrun starts train together, each on data.batch sequences a step:
+    torchrun --nproc-per-node 4 -m vid2vid train ...
 
     Args:
         dataset: a dataset folder, or one clip, or shards in a folder or at an address (https://, s3://, gs://);
@@ -38,8 +40,10 @@ def train(
     """
     from vid2vid.cli.bar import Bar
     from vid2vid.training import train as run
+    from vid2vid.training.distributed import first_of_all
 
-    with Bar("train", "steps") as bar:
+    speaks = first_of_all()
+    with Bar("train", "steps", None if speaks else StringIO()) as bar:
         model = run(
             dataset,
             recipe,
@@ -52,4 +56,5 @@ def train(
             progress=bar,
             say=bar.say,
         )
-    print(f"Model: {model}")
+    if speaks:
+        print(f"Model: {model}")

@@ -26,6 +26,7 @@ class DataConfig:
     sequence: int = 8
     """Frames of a training sequence."""
     batch: int = 1
+    """Sequences a step, in each process."""
     flip: float = 0.5
     """Probability of a mirrored sequence; 0 where left and right mean something (poses)."""
     scale: tuple[float, float] = (1.0, 1.0)

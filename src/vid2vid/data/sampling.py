@@ -109,19 +109,22 @@ def _shuffled(size: int, seed: int, epoch: int) -> np.ndarray:
 
 
 class _Batches(MapDataset[VideoBatch | UserError]):
-    """Batch by training step."""
+    """Batch by training step: every ``processes``-th sequence of the batch that all processes share."""
 
-    def __init__(self, clips: tuple[Clip, ...], plan: SequencePlan, batch: int) -> None:
+    def __init__(
+        self, clips: tuple[Clip, ...], plan: SequencePlan, batch: int, rank: int, processes: int
+    ) -> None:
         self.clips = clips
         self.plan = plan
-        self.batch = batch
+        self.batch = batch * processes
+        self.mine = slice(rank, None, processes)
 
     def __getitem__(self, step: int) -> VideoBatch | UserError:
         # Errors come back as values: a loader would wrap them in the worker's traceback.
         try:
             drawn = [self.plan[number] for number in range(step * self.batch, (step + 1) * self.batch)]
             length = self.plan.frames(drawn)
-            return stack([read_sequence(self.clips, sequence, length) for sequence in drawn])
+            return stack([read_sequence(self.clips, sequence, length) for sequence in drawn[self.mine]])
         except UserError as error:
             return error
 
@@ -164,6 +167,8 @@ def sequences(
     augment: Augmentation = NO_AUGMENTATION,
     workers: int = 0,
     more: int = 0,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Iterator[VideoBatch]:
     """Batches of sequences without end, one a training step.
 
@@ -176,6 +181,8 @@ def sequences(
         workers: processes that read ahead; 0: this one reads. With any, a script that calls this needs
             the usual ``if __name__ == "__main__"``.
         more: so many frames follow each sequence, or as many as all clips of the batch have left.
+        rank, processes: this is number ``rank`` of so many, and gets sequences rank, rank + processes, ... of
+            the batches that one process would get with ``batch * processes``.
 
     Raises:
         UserError: at once where the clips do not allow it; later where a file cannot be read.
@@ -183,7 +190,7 @@ def sequences(
     plan = SequencePlan(dataset.clips, length, seed, augment, more)
     dataset.prepare()
     loader = DataLoader(
-        _Batches(dataset.clips, plan, batch),
+        _Batches(dataset.clips, plan, batch, rank, processes),
         batch_size=None,
         sampler=count(first_step),
         num_workers=workers,

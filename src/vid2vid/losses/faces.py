@@ -30,7 +30,7 @@ def face_squares(mask: Tensor) -> list[tuple[int, int, int, int]]:
     mask: (N, H, W) bool. The side is a quarter of the height, the square moved inside the frame.
     """
     count, height, width = mask.shape
-    side = min(max(height // 4, 1), width)
+    side = _side(height, width)
     squares = []
     for number in range(count):
         rows, columns = torch.where(mask[number])
@@ -39,6 +39,15 @@ def face_squares(mask: Tensor) -> list[tuple[int, int, int, int]]:
             top, left = (int(axis.median()) - side // 2 for axis in (rows, columns))
             squares.append((number, min(max(top, 0), height - side), min(max(left, 0), width - side), side))
     return squares
+
+
+def corner(mask: Tensor) -> tuple[int, int, int, int]:
+    """A square where nobody is, for those who must look although there is no face."""
+    return 0, 0, 0, _side(*mask.shape[1:])
+
+
+def _side(height: int, width: int) -> int:
+    return min(max(height // 4, 1), width)
 
 
 def cut_squares(x: Tensor, squares: list[tuple[int, int, int, int]]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vid2vid.config import LossWeights, Recipe
 from vid2vid.device import autocast
 from vid2vid.flow.warp import warp
-from vid2vid.losses.faces import HeadFrom, cut_squares, face_squares, head_mask
+from vid2vid.losses.faces import HeadFrom, corner, cut_squares, face_squares, head_mask
 from vid2vid.losses.gan import feature_matching, least_squares
 from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
 from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
@@ -61,6 +61,10 @@ class Objective(nn.Module):
         self_made_first: the model makes its own first frame (turns the mask term on).
         scales: spatial scales of the generator; its flow, in pixels, doubles with each.
         precision: of the discriminators' and VGG's convolutions; losses have that of the frames.
+
+    Every term is a mean over the batch: where processes share one, the mean of theirs is that of the whole.
+    Not so for faces, which not every part has as many of: ``mean``, to be set by who knows the others, weighs
+    them; it gives the mean of a number over all processes.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Objective(nn.Module):
         self.self_made_first = self_made_first
         self.flow_share = 1 / 2 ** (scales - 1)
         self.precision = precision
+        self.mean: Callable[[float], float] = float
 
     @property
     def discriminators(self) -> list[nn.Module]:
@@ -107,10 +112,11 @@ class Objective(nn.Module):
             pairs = [torch.cat([condition, picture], dim=1) for picture in (real, *pictures)]
             self._judge(losses, "", pairs, self.image_discriminator)
             if self.face_discriminator is not None:
-                squares = face_squares(head_mask(condition, self.head_from))
-                if squares:
-                    faces = [cut_squares(pair, squares) for pair in pairs]
-                    self._judge(losses, "face_", faces, self.face_discriminator)
+                heads = head_mask(condition, self.head_from)
+                squares = face_squares(heads)
+                if usual := self.mean(len(squares)):
+                    faces = [cut_squares(pair, squares or [corner(heads)]) for pair in pairs]
+                    self._judge(losses, "face_", faces, self.face_discriminator, len(squares) / usual)
         for scale, group in enumerate(chunk.groups):
             if group is not None and self.weights.video_gan:
                 self._judge_video(losses, scale, group)
@@ -118,17 +124,20 @@ class Objective(nn.Module):
         self._flow_terms(losses.generator, chunk)
         return losses
 
-    def _judge(self, losses: Losses, who: str, pairs: list[Tensor], discriminator: nn.Module) -> None:
+    def _judge(
+        self, losses: Losses, who: str, pairs: list[Tensor], discriminator: nn.Module, share: float = 1.0
+    ) -> None:
         """Least squares and feature matching on what was laid beside its condition: the real frames, then
-        each kind of picture made. The latter are judged at once, and their mean counts twice."""
+        each kind of picture made. The latter are judged at once, and their mean counts twice.
+        ``share``: how much all of it counts."""
         real, *made = pairs
         on_real = self._judgement(discriminator, real)
         on_fake = self._judgement(discriminator, torch.cat(made))
-        losses.discriminator[f"{who}real"] = least_squares(on_real, 1.0)
-        losses.discriminator[f"{who}fake"] = least_squares(on_fake, 0.0)
-        losses.generator[f"{who}gan"] = 2 * least_squares(on_fake, 1.0) * self.weights.gan
+        losses.discriminator[f"{who}real"] = least_squares(on_real, 1.0) * share
+        losses.discriminator[f"{who}fake"] = least_squares(on_fake, 0.0) * share
+        losses.generator[f"{who}gan"] = 2 * least_squares(on_fake, 1.0) * self.weights.gan * share
         losses.generator[f"{who}feature_matching"] = (
-            2 * feature_matching(on_real, on_fake) * self.weights.feature_matching
+            2 * feature_matching(on_real, on_fake) * self.weights.feature_matching * share
         )
 
     def _judge_video(self, losses: Losses, scale: int, group: Group) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vid2vid.errors import Diverged, UserError
+from vid2vid.errors import Disbanded, Diverged, UserError
+from vid2vid.training.distributed import Team
 from vid2vid.training.trainer import Place, Trainer
 from vid2vid.types import RecurrentState
 from vid2vid.video.files import temporary_name, writing_failed
@@ -35,9 +38,11 @@ Better = Callable[[float], float]
 
 
 def save_checkpoint(run: Path, model: Model, trainer: Trainer, scores: Scores | None = None) -> Path:
-    """Writes ``checkpoints/step-N``, whole or not at all.
+    """Writes ``checkpoints/step-N``, whole or not at all. All processes of a training call it together, and
+    the first writes; how many they were does not show.
 
     Raises:
+        Disbanded: the weights of another process are not those of the first.
         UserError: the disk is full, or the place cannot be written.
         Diverged: something in it is not finite: such a checkpoint would be of no use.
     """
@@ -50,7 +55,7 @@ def save_checkpoint(run: Path, model: Model, trainer: Trainer, scores: Scores | 
     if trainer.average is not None:
         parts["training_generator"] = trainer.renderer.state_dict()
     if trainer.place is not None:
-        parts["place"] = _place_tensors(trainer.place)
+        parts["place"] = _place_tensors(trainer.place, trainer.team)
     for part, tensors in {"generator": model.renderer.state_dict(), **parts}.items():
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
@@ -58,6 +63,13 @@ def save_checkpoint(run: Path, model: Model, trainer: Trainer, scores: Scores | 
                     f"{part}: {name} is not finite at step {trainer.step}, so it is not saved; lower "
                     "train.lr and resume from the last checkpoint"
                 )
+    if trainer.team.size > 1 and (unlike := trainer.team.unlike_first(digest(trainer))):
+        raise Disbanded(
+            f"process {unlike[0]} of {trainer.team.size} has other weights than the first at step "
+            f"{trainer.step}, so none are saved; use machines of one kind and go on from the last checkpoint"
+        )
+    if not trainer.team.leads:
+        return folder
     with whole_folder(folder) as temporary:
         write_model(model, temporary, parts)
         write_json(temporary / "training.json", _progress(trainer) | {"scores": dict(scores or {})})
@@ -140,9 +152,14 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> None:
     """Puts everything back as it was.
 
     Raises:
-        UserError: a part is missing, damaged, or belongs to another recipe.
+        UserError: a part is missing, damaged, or belongs to another recipe, or to another size of the batch.
     """
     progress = read_json(folder / "training.json")
+    if (was := progress.get("batch", now := _whole_batch(trainer))) != now:
+        raise UserError(
+            f"{folder}: was trained with {was} sequences a step, not {now} (data.batch times processes); "
+            "start as many processes as then, or change data.batch"
+        )
     kept = read_tensors(folder / "generator.safetensors", trainer.renderer.state_dict())
     trainer.result.load_state_dict(kept)
     if trainer.average is not None:
@@ -161,11 +178,32 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> None:
     _restore_random_states(trainer.device, folder / "random.safetensors")
 
 
+def digest(trainer: Trainer) -> bytes:
+    """Of all that is to be the same in every process of a training."""
+    found = hashlib.sha256(json.dumps([_progress(trainer), trainer.objective.perceptual is None]).encode())
+    for tensor in (*shared(trainer), *_moments(trainer).values()):
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return found.digest()
+
+
+def shared(trainer: Trainer) -> list[Tensor]:
+    """The tensors of all networks."""
+    networks = (trainer.renderer, trainer.encoder, trainer.average)
+    states = [network.state_dict() for network in networks if network is not None]
+    return [tensor for state in (*states, _judges(trainer)) for tensor in state.values()]
+
+
+def _whole_batch(trainer: Trainer) -> int:
+    """Sequences a step, over all processes."""
+    return trainer.recipe.data.batch * trainer.team.size
+
+
 def _progress(trainer: Trainer) -> dict[str, Any]:
     place, average = trainer.place, trainer.average
     return {
         "step": trainer.step,
         "frames": trainer.frames,
+        "batch": _whole_batch(trainer),
         "skipped": [trainer.skipped, trainer.skipped_in_all],
         "verdicts": trainer.verdicts.means,
         "averaged": 0 if average is None else int(average.n_averaged),
@@ -182,7 +220,8 @@ def _restore_progress(trainer: Trainer, progress: Mapping[str, Any], place: Path
     if trainer.average is not None:
         trainer.average.n_averaged.fill_(int(progress["averaged"]))
     if (found := progress["place"]) is not None:
-        tensors = {name: tensor.to(trainer.device) for name, tensor in read_any_tensors(place).items()}
+        whole = read_any_tensors(place)
+        tensors = {name: trainer.team.part(tensor).to(trainer.device) for name, tensor in whole.items()}
 
         def numbered(kind: str) -> tuple[Tensor, ...]:
             names = sorted((n for n in tensors if n.startswith(kind)), key=lambda n: int(n.split(".")[1]))
@@ -192,10 +231,14 @@ def _restore_progress(trainer: Trainer, progress: Mapping[str, Any], place: Path
         trainer.place = Place(int(found["frame"]), state, numbered("made."))
 
 
-def _place_tensors(place: Place) -> dict[str, Tensor]:
+def _place_tensors(place: Place, team: Team) -> dict[str, Tensor]:
     kinds = {"conditions": place.state.conditions, "frames": place.state.frames, "made": place.made}
     # Clones, because one may be a view of another, which a file of tensors does not allow.
-    return {f"{kind}.{i}": x.clone() for kind, tensors in kinds.items() for i, x in enumerate(tensors)}
+    return {
+        f"{kind}.{i}": team.gather(x).clone()
+        for kind, tensors in kinds.items()
+        for i, x in enumerate(tensors)
+    }
 
 
 def _random_states(device: torch.device) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from vid2vid.config import Recipe
 from vid2vid.data import Augmentation, Clip, Dataset, sequences
 from vid2vid.errors import UserError
+from vid2vid.training.distributed import Team
 from vid2vid.types import VideoBatch
 
 
@@ -34,8 +35,8 @@ def augmentation(settings: Recipe) -> Augmentation:
     )
 
 
-def batches(data: Dataset, settings: Recipe, first: int) -> Iterator[VideoBatch]:
-    """Its sequences from number ``first`` on, without end."""
+def batches(data: Dataset, settings: Recipe, first: int, team: Team) -> Iterator[VideoBatch]:
+    """Its batches from number ``first`` on, without end: this process's part of them."""
     config = settings.data
     return sequences(
         data,
@@ -46,6 +47,8 @@ def batches(data: Dataset, settings: Recipe, first: int) -> Iterator[VideoBatch]
         first_step=first,
         augment=augmentation(settings),
         workers=config.workers,
+        rank=team.rank,
+        processes=team.size,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,25 +11,27 @@ import torch
 
 from vid2vid.config import Recipe, load_recipe
 from vid2vid.data import Clip, Dataset
-from vid2vid.device import pick_device
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
 from vid2vid.training.checkpoint import (
     Scores,
     best_checkpoint,
+    digest,
     load_checkpoint,
     prune,
     save_checkpoint,
     set_aside,
+    shared,
     sweep,
     whole_checkpoint,
 )
 from vid2vid.training.compiling import compile_networks
+from vid2vid.training.distributed import Team, together
 from vid2vid.training.footage import augmentation, batches, keep_out, open_dataset
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.looks import learn_styles
 from vid2vid.training.start import start_from as begin_with
-from vid2vid.training.stopping import Asked, stoppable
+from vid2vid.training.stopping import ECHO, Asked, stoppable
 from vid2vid.training.trainer import Metrics, Trainer
 from vid2vid.training.validation import better_by, validate
 from vid2vid.video import whole_file
@@ -49,7 +52,8 @@ def train(
     progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Trains a renderer. Run again with the same folder, it goes on where it stopped.
+    """Trains a renderer. Run again with the same folder, it goes on where it stopped. Several processes that
+    torchrun has started train together (see ``training.distributed``); the first writes and says.
 
     Args:
         dataset: a dataset folder, or one clip, or shards in a folder or at an address.
@@ -61,7 +65,7 @@ def train(
             rendered and scored at every checkpoint; the best one by ``train.best`` is kept.
         start_from: a model to go on from: each of its networks that has the same shape here (a coarser scale,
             the discriminators) is taken. A run that has a checkpoint goes on from that.
-        device: auto, cpu, cuda, cuda:1, mps.
+        device: auto, cpu, cuda, cuda:1, mps; of several processes on a machine each takes a GPU of its own.
         progress: called after every step with the latest losses.
         say: called with the few lines worth telling (what is resumed, what is missing).
 
@@ -71,18 +75,44 @@ def train(
     Raises:
         UserError: the dataset, the recipe or the run does not fit.
         Diverged: the losses stayed non-finite.
+        Disbanded: another process of the training is gone.
         KeyboardInterrupt: interrupted; the current step was finished and saved before. ``Terminated``, where
             it was by SIGTERM.
     """
     out = Path(out)
     settings = load_recipe(recipe, overrides)
+    with together(device) as (team, chosen):
+        if not team.leads:
+            progress, say = silent, lambda line: None
+        run = _opened(dataset, recipe, out, settings, frames, validate_on, chosen, team, say)
+        run.begin(start_from, say)
+        stopped = _go(run, progress, say)
+        team.wait()
+    if stopped is not None:
+        raise stopped(f"stopped at step {run.trainer.step}; the same command goes on from there")
+    if best := best_checkpoint(out, settings.train.best, better_by(settings.train.best)):
+        say(f"the best by {settings.train.best}: {best.name}")
+    return checkpoint_folders(out)[-1]
+
+
+def _opened(
+    dataset: Path | str,
+    recipe: str,
+    out: Path,
+    settings: Recipe,
+    frames: str | None,
+    validate_on: str | None,
+    device: torch.device,
+    team: Team,
+    say: Callable[[str], None],
+) -> _Run:
     _check_folder(out, settings)
     data, held_out = open_dataset(dataset, settings, frames), None
     about = {"dataset": data.name, "frames": frames or "all"}
     if validate_on is not None:
         data, held_out = keep_out(validate_on, dataset, settings, data)
         about["validated_on"] = validate_on
-    run = _Run(out, settings, data, held_out, about, pick_device(device))
+    run = _Run(out, settings, data, held_out, about, device, team)
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
             raise UserError(
@@ -91,19 +121,24 @@ def train(
         say("no VGG-19 weights in torch's cache: training without the perceptual loss")
     if settings.train.compile and (fault := compile_networks(run.trainer)):
         say(fault)
-    run.begin(start_from, say)
-    with RunLog(out, run.trainer.step) as log, stoppable(say) as asked:
+    return run
+
+
+def _go(run: _Run, progress: Progress, say: Callable[[str], None]) -> type[KeyboardInterrupt] | None:
+    """To the end, or until somebody asks to stop: the error to leave with."""
+    trainer, team = run.trainer, run.trainer.team
+    log = RunLog(run.out, trainer.step) if team.leads else nullcontext()
+    with log as written, stoppable(say, ECHO if team.size > 1 else 0) as asked_here:
+        asked = team.agreed(asked_here)
         for metrics in run.steps(asked):
-            log.write(run.trainer.step, run.trainer.frames, metrics)
-            progress(run.trainer.step, settings.train.steps, _note(metrics))
-            for line in run.trainer.verdicts.warnings():
+            if written is not None:
+                written.write(trainer.step, trainer.frames, metrics)
+            progress(trainer.step, run.settings.train.steps, _note(metrics))
+            for line in trainer.verdicts.warnings():
                 say(line)
-        if (error := asked()) is not None:
-            raise error(f"stopped at step {run.trainer.step}; the same command goes on from there")
-        run.sample()
-    if best := best_checkpoint(out, settings.train.best, better_by(settings.train.best)):
-        say(f"the best by {settings.train.best}: {best.name}")
-    return checkpoint_folders(out)[-1]
+        if (stopped := asked()) is None:
+            run.sample()
+    return stopped
 
 
 class _Run:
@@ -117,6 +152,7 @@ class _Run:
         held_out: Clip | None,
         about: dict[str, str],
         device: torch.device,
+        team: Team,
     ) -> None:
         self.out, self.settings, self.data, self.held_out = out, settings, data, held_out
         torch.manual_seed(settings.train.seed)
@@ -124,11 +160,12 @@ class _Run:
         self.model = Model.build(
             settings.model, schema, settings.data.size, rate, name=settings.name, **about
         )
-        self.trainer = Trainer(self.model, settings, device)
+        self.trainer = Trainer(self.model, settings, device, team)
 
     def begin(self, start: Path | str | None, say: Callable[[str], None]) -> None:
         """From the newest whole checkpoint, where there is any; else from another model, if one is named."""
         newest, damaged = whole_checkpoint(self.out)
+        team = self.trainer.team
         if newest is not None:
             about = read_json(newest / "config.json").get("about") or {}
             for key in ("dataset", "frames", "validated_on"):
@@ -140,7 +177,14 @@ class _Run:
         elif start is not None:
             begin_with(start, self.trainer, say)
         # Complains before anything is written.
-        self.batches = batches(self.data, self.settings, self.trainer.sequence)
+        self.batches = batches(self.data, self.settings, self.trainer.sequence, team)
+        if team.size > 1:
+            self._find_alike(self.trainer.step.to_bytes(7, "big"))
+            if newest is None:
+                team.copy_first(shared(self.trainer))
+            self._find_alike(digest(self.trainer))
+        if not team.leads:
+            return
         sweep(self.out)
         for line in set_aside(damaged):
             say(line)
@@ -149,6 +193,14 @@ class _Run:
             say(f"going on from {newest.name}")
         with whole_file(self.out / "config.yaml") as temporary:
             temporary.write_text(self.settings.to_yaml(), encoding="utf-8")
+
+    def _find_alike(self, found: bytes) -> None:
+        team = self.trainer.team
+        if unlike := team.unlike_first(found):
+            raise UserError(
+                f"{self.out}: process {unlike[0]} of {team.size} does not find there what the first does; "
+                "name a folder that all machines share"
+            )
 
     def steps(self, asked: Asked) -> Iterator[Metrics]:
         """One optimiser step after the other; checkpoints and samples between them.
@@ -164,7 +216,7 @@ class _Run:
                 last = trainer.step == train.steps
                 due = last or trainer.step % train.checkpoint_every == 0
                 scores = {}
-                if due and self.held_out is not None:
+                if due and self.held_out is not None and trainer.team.leads:
                     scores = dict(validate(trainer.result, self.model, self.held_out))
                 yield metrics | {f"validation/{key}": x for key, x in scores.items() if x is not None}
                 stop = last or asked() is not None
@@ -179,16 +231,20 @@ class _Run:
         trainer, model = self.trainer, self.model
         about = {**model.about, "steps": trainer.step, "frames_seen": trainer.frames}
         kept = replace(model, renderer=trainer.result, about=about)
-        if model.encoder is not None and model.styles is not None:
+        if model.encoder is not None and model.styles is not None and trainer.team.leads:
             learn_styles(model.styles, model.encoder, model.schema, self.data, augmentation(self.settings))
         save_checkpoint(self.out, kept, trainer, scores)
-        self._prune()
+        if trainer.team.leads:
+            self._prune()
+        trainer.team.wait()  # torchrun ends all when one leaves
 
     def _prune(self) -> None:
         train = self.settings.train
         prune(self.out, train.keep, train.best, better_by(train.best))
 
     def sample(self) -> None:
+        if not self.trainer.team.leads:
+            return
         folder = self.out / "samples"
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{self.trainer.step:07d}.mp4"
@@ -198,7 +254,9 @@ class _Run:
 def _check_folder(out: Path, settings: Recipe) -> None:
     """A folder that holds something else, or another experiment, is not written to."""
     if (out / "config.yaml").is_file():
-        if load_recipe(str(out)) != settings:
+        kept = load_recipe(str(out))
+        batch = settings.data.batch  # other processes may share the same batch; its checkpoint knows
+        if replace(kept, data=replace(kept.data, batch=batch)) != settings:
             raise UserError(f"{out}: holds a run with other settings (config.yaml); name another --out")
     elif out.exists() and (not out.is_dir() or any(not _left_behind(path) for path in out.iterdir())):
         raise UserError(f"{out}: exists and is not a run; name another --out")

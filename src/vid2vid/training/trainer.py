@@ -22,6 +22,7 @@ from vid2vid.losses.temporal import TemporalWindow
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.budget import given_frames, rolled_frames
+from vid2vid.training.distributed import ALONE, Team
 from vid2vid.training.schedule import stage_at
 from vid2vid.training.verdicts import Verdicts
 from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
@@ -49,16 +50,18 @@ class Place:
 class Trainer:
     """Networks and optimisers of a run, and how one sequence trains them.
 
-    step: optimiser steps done; frames: frames made and judged so far, over the whole batch; skipped: how many
+    team: the processes that share the batch, each a Trainer. step: optimiser steps done; frames: frames made
+    and judged so far, over the whole batch, that of all processes; skipped: how many
     of the last steps in a row were not finite; skipped_in_all: and how many ever; sequence: sequences done;
     place: within the next, once begun; verdicts: who wins.
     """
 
-    def __init__(self, model: Model, recipe: Recipe, device: torch.device) -> None:
-        self.recipe, self.schema, self.device = recipe, model.schema, device
+    def __init__(self, model: Model, recipe: Recipe, device: torch.device, team: Team = ALONE) -> None:
+        self.recipe, self.schema, self.device, self.team = recipe, model.schema, device, team
         self.renderer = model.renderer.to(device).train()
         self.encoder = model.encoder and model.encoder.to(device).train()
         self.objective = build_objective(self.schema.channels, recipe).to(device)
+        self.objective.mean = team.mean
         self.average: AveragedModel | None = None
         if recipe.train.ema:
             self.average = AveragedModel(
@@ -139,7 +142,7 @@ class Trainer:
                     state = state.detach()
                 before.append(last.detach())
                 output, state = self._step(seen[:, t - start], state)
-                state = _disturbed(state, self.recipe.train.history_noise, noise)
+                state = _disturbed(state, self.recipe.train.history_noise, noise, self.team)
                 outputs.append(output)
                 last = output.frame
             real = batch.frames[:, now]
@@ -154,7 +157,7 @@ class Trainer:
                 confidence=confidence[:, now],
                 groups=window.push(real, made, batch.flow[:, now]),
             )
-            self.frames += made.shape[0] * made.shape[1]
+            self.frames += made.shape[0] * made.shape[1] * self.team.size
             metrics = self._optimise(chunk)
             # What was not finite may lie in the history, or in what is looked at again: no more of it.
             done = stop == length or self.skipped > 0
@@ -250,7 +253,9 @@ class Trainer:
         if losses.discriminator:
             discriminator = torch.stack(list(losses.discriminator.values())).sum()
             discriminator.backward(inputs=self.judges, retain_graph=True)
+            self.team.average(_gradients(self.judges))
         generator.backward(inputs=[weight for weight in self.learners if weight.requires_grad])
+        self.team.average(_gradients(self.learners))
         self.step += 1
         metrics = self._update(losses)
         return {"rate": rate, "skipped": self.skipped_in_all} | metrics
@@ -265,8 +270,9 @@ class Trainer:
         measured = {f"{side}/{name}": x for side, (*_, terms) in sides.items() for name, x in terms.items()}
         measured |= {f"gradient/{side}": length for side, length in lengths.items()}
         measured |= {f"optimiser/{side}": _largest_moment(each) for side, (_, each, _) in sides.items()}
-        numbers = torch.stack([value.detach().to(self.device) for value in measured.values()]).tolist()
-        metrics = dict(zip(measured, numbers, strict=True))
+        numbers = torch.stack([value.detach().to(self.device) for value in measured.values()])
+        self.team.average([numbers])  # what is not finite in one process is so in all
+        metrics = dict(zip(measured, numbers.tolist(), strict=True))
         if all(math.isfinite(value) for value in metrics.values()):
             for side, (weights, optimiser, _) in sides.items():
                 if self.recipe.train.clip:
@@ -298,14 +304,16 @@ def _before(frames: Tensor, start: int, stop: int) -> Tensor:
     return frames[:, index]
 
 
-def _disturbed(state: RecurrentState, sigma: float, noise: torch.Generator) -> RecurrentState:
+def _disturbed(state: RecurrentState, sigma: float, noise: torch.Generator, team: Team) -> RecurrentState:
     """The newest frame of every scale with grain and, per channel, a shift: as a history looks that has begun
     to drift. The networks see and warp what is disturbed; no loss asks for it."""
     if not sigma:
         return state
 
-    def draw(frame: Tensor, *size: int) -> Tensor:
-        return sigma * torch.randn(*size, generator=noise, device=frame.device, dtype=frame.dtype)
+    def draw(frame: Tensor, batch: int, *size: int) -> Tensor:
+        whole = (batch * team.size, *size)
+        drawn = torch.randn(whole, generator=noise, device=frame.device, dtype=frame.dtype)
+        return sigma * team.part(drawn)
 
     frames = []
     for frame in state.frames:
