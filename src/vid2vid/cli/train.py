@@ -13,6 +13,7 @@ def train(
     frames: str | None = None,
     validate: str | None = None,
     start_from: Path | None = None,
+    freeze: list[str] | None = None,
     device: str = "auto",
 ) -> None:
     """Train a renderer on a dataset; the same command goes on where it stopped.
@@ -30,7 +31,9 @@ def train(
         validate (CLIP|START:STOP): a clip, or a part of the first one, that is not trained on: it is scored
             at every checkpoint, and the best checkpoint by train.best is kept
         start_from (MODEL): go on from a model: a coarser one, an imported one, or one of other footage; what
-            has the same shape is taken
+            has the same shape is taken, and what it knows of classes of the same name
+        freeze (PART): parts of the generator that do not learn, at all scales: encoder, image, flow,
+            foreground; coarse (all scales but the finest); styles (their encoder)
         device: auto, cpu, cuda, cuda:1 or mps
 
     Example:
@@ -48,6 +51,7 @@ def train(
             frames=frames,
             validate_on=validate,
             start_from=start_from,
+            freeze=freeze or (),
             device=device,
             progress=bar,
             say=bar.say,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from vid2vid.training.checkpoint import (
 )
 from vid2vid.training.compiling import compile_networks
 from vid2vid.training.footage import augmentation, batches, keep_out, open_dataset
+from vid2vid.training.freezing import freeze as freeze_parts
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.looks import learn_styles
 from vid2vid.training.start import start_from as begin_with
@@ -45,6 +46,7 @@ def train(
     frames: str | None = None,
     validate_on: str | None = None,
     start_from: Path | str | None = None,
+    freeze: Sequence[str] = (),
     device: str = "auto",
     progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,
@@ -60,7 +62,9 @@ def train(
         validate_on: a clip, by its name, or a part of the first one, such as ``57:71``: kept out of training,
             rendered and scored at every checkpoint; the best one by ``train.best`` is kept.
         start_from: a model to go on from: each of its networks that has the same shape here (a coarser scale,
-            the discriminators) is taken. A run that has a checkpoint goes on from that.
+            the discriminators) is taken, and what it knows of classes of the same name. A run that has a
+            checkpoint goes on from that.
+        freeze: parts of the generator that do not learn (see ``training.freezing.parts``).
         device: auto, cpu, cuda, cuda:1, mps.
         progress: called after every step with the latest losses.
         say: called with the few lines worth telling (what is resumed, what is missing).
@@ -82,7 +86,9 @@ def train(
     if validate_on is not None:
         data, held_out = keep_out(validate_on, dataset, settings, data)
         about["validated_on"] = validate_on
-    run = _Run(out, settings, data, held_out, about, pick_device(device))
+    if freeze:
+        about["frozen"] = ", ".join(sorted(set(freeze)))
+    run = _Run(out, settings, data, held_out, about, freeze, pick_device(device))
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
             raise UserError(
@@ -107,7 +113,8 @@ def train(
 
 
 class _Run:
-    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card."""
+    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card;
+    frozen: what does not learn."""
 
     def __init__(
         self,
@@ -116,6 +123,7 @@ class _Run:
         data: Dataset,
         held_out: Clip | None,
         about: dict[str, str],
+        frozen: Sequence[str],
         device: torch.device,
     ) -> None:
         self.out, self.settings, self.data, self.held_out = out, settings, data, held_out
@@ -124,6 +132,7 @@ class _Run:
         self.model = Model.build(
             settings.model, schema, settings.data.size, rate, name=settings.name, **about
         )
+        freeze_parts(self.model, frozen)
         self.trainer = Trainer(self.model, settings, device)
 
     def begin(self, start: Path | str | None, say: Callable[[str], None]) -> None:
@@ -131,7 +140,7 @@ class _Run:
         newest, damaged = whole_checkpoint(self.out)
         if newest is not None:
             about = read_json(newest / "config.json").get("about") or {}
-            for key in ("dataset", "frames", "validated_on"):
+            for key in ("dataset", "frames", "validated_on", "frozen"):
                 if about.get(key) != (mine := self.model.about.get(key)):
                     raise UserError(
                         f"{self.out}: was trained with {key} {about.get(key)}, not {mine}; name another --out"
