@@ -18,8 +18,8 @@ def train(
 ) -> None:
     """Train a renderer on a dataset; the same command goes on where it stopped.
 
-    Ctrl-C and SIGTERM save and stop. The run folder gets config.yaml, checkpoints, sample videos and
-    metrics.jsonl.
+    Ctrl-C and SIGTERM save and stop. The run folder gets config.yaml, checkpoints, sample videos,
+    metrics.jsonl and report.html, a page with curves and samples.
 
     Args:
         dataset: a dataset folder, or one clip, or shards in a folder or at an address (https://, s3://, gs://);

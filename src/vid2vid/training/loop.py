@@ -28,6 +28,7 @@ from vid2vid.training.footage import augmentation, batches, keep_out, open_datas
 from vid2vid.training.freezing import freeze as freeze_parts
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.looks import learn_styles
+from vid2vid.training.run_page import command_line, write_run_page
 from vid2vid.training.start import start_from as begin_with
 from vid2vid.training.stopping import Asked, stoppable
 from vid2vid.training.trainer import Metrics, Trainer
@@ -79,6 +80,7 @@ def train(
             it was by SIGTERM.
     """
     out = Path(out)
+    overrides = list(overrides)
     settings = load_recipe(recipe, overrides)
     _check_folder(out, settings)
     data, held_out = open_dataset(dataset, settings, frames), None
@@ -88,7 +90,15 @@ def train(
         about["validated_on"] = validate_on
     if freeze:
         about["frozen"] = ", ".join(sorted(set(freeze)))
-    run = _Run(out, settings, data, held_out, about, freeze, pick_device(device))
+    words = {
+        "recipe": recipe,
+        "out": out,
+        "frames": frames,
+        "validate": validate_on,
+        "start-from": start_from,
+    }
+    command = command_line(dataset, overrides, words | {"freeze": freeze, "device": device})
+    run = _Run(out, settings, data, held_out, about, freeze, pick_device(device), command)
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
             raise UserError(
@@ -114,7 +124,7 @@ def train(
 
 class _Run:
     """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card;
-    frozen: what does not learn."""
+    frozen: what does not learn; command: what it was started by."""
 
     def __init__(
         self,
@@ -125,7 +135,9 @@ class _Run:
         about: dict[str, str],
         frozen: Sequence[str],
         device: torch.device,
+        command: str,
     ) -> None:
+        self.command = command
         self.out, self.settings, self.data, self.held_out = out, settings, data, held_out
         torch.manual_seed(settings.train.seed)
         schema, rate = data.schema, data.clips[0].rate
@@ -192,6 +204,7 @@ class _Run:
             learn_styles(model.styles, model.encoder, model.schema, self.data, augmentation(self.settings))
         save_checkpoint(self.out, kept, trainer, scores)
         self._prune()
+        self._write_page()
 
     def _prune(self) -> None:
         train = self.settings.train
@@ -202,6 +215,13 @@ class _Run:
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{self.trainer.step:07d}.mp4"
         write_sample(path, self.trainer.result, self.model, self.data.clips[0])
+        self._write_page()
+
+    def _write_page(self) -> None:
+        trainer = self.trainer
+        facts = {"step": f"{trainer.step} of {self.settings.train.steps}", "frames seen": str(trainer.frames)}
+        facts |= {key: str(value) for key, value in self.model.about.items() if key != "name"}
+        write_run_page(self.out, self.settings.name, facts, self.command, trainer.step)
 
 
 def _check_folder(out: Path, settings: Recipe) -> None:
