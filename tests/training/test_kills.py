@@ -80,7 +80,7 @@ def is_like_the_straight(run: Path, trials: Trials) -> None:
     assert (run / "metrics.jsonl").read_text() == (trials.straight / "metrics.jsonl").read_text()
     assert not hidden_or_partial(run)
     assert {path.name for path in run.iterdir() if "tfevents" not in path.name} == {
-        *("config.yaml", "checkpoints", "samples", "metrics.jsonl")
+        *("config.yaml", "checkpoints", "samples", "metrics.jsonl", "report.html")
     }
     assert len(checkpoint_folders(run)) == len(list((run / "checkpoints").iterdir())) == 2
 

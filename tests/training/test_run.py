@@ -111,7 +111,7 @@ def refused(dataset: Path, out: Path, *overrides: str, **options: Any) -> str:
 
 def test_what_a_run_leaves(runs: Runs) -> None:
     names = {path.name.split(".")[0] for path in runs.straight.iterdir()}
-    assert names == {"config", "checkpoints", "samples", "metrics", "events"}
+    assert names == {"config", "checkpoints", "samples", "metrics", "events", "report"}
     assert load_recipe(str(runs.straight)) == load_recipe("street-tiny", SETTINGS)
     newest = checkpoint_folders(runs.straight)[-1]
     assert {path.name for path in newest.iterdir()} == {

@@ -14,13 +14,14 @@ def train(
     frames: str | None = None,
     validate: str | None = None,
     start_from: Path | None = None,
+    freeze: list[str] | None = None,
     device: str = "auto",
 ) -> None:
     """Train a renderer on a dataset; the same command goes on where it stopped.
 
-    Ctrl-C and SIGTERM save and stop. The run folder gets config.yaml, checkpoints, sample videos and
-    metrics.jsonl. Several processes that torchrun starts train together, each on data.batch sequences a step:
-    torchrun --nproc-per-node 4 -m vid2vid train ...
+    Ctrl-C and SIGTERM save and stop. The run folder gets config.yaml, checkpoints, sample videos,
+    metrics.jsonl and report.html, a page with curves and samples. Several processes that torchrun starts train
+    together, each on data.batch sequences a step: torchrun --nproc-per-node 4 -m vid2vid train ...
 
     Args:
         dataset: a dataset folder, or one clip, or shards in a folder or at an address (https://, s3://, gs://);
@@ -32,7 +33,9 @@ def train(
         validate (CLIP|START:STOP): a clip, or a part of the first one, that is not trained on: it is scored
             at every checkpoint, and the best checkpoint by train.best is kept
         start_from (MODEL): go on from a model: a coarser one, an imported one, or one of other footage; what
-            has the same shape is taken
+            has the same shape is taken, and what it knows of classes of the same name
+        freeze (PART): parts of the generator that do not learn, at all scales: encoder, image, flow,
+            foreground; coarse (all scales but the finest); styles (their encoder)
         device: auto, cpu, cuda, cuda:1 or mps
 
     Example:
@@ -52,6 +55,7 @@ def train(
             frames=frames,
             validate_on=validate,
             start_from=start_from,
+            freeze=freeze or (),
             device=device,
             progress=bar,
             say=bar.say,

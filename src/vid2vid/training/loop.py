@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +28,10 @@ from vid2vid.training.checkpoint import (
 from vid2vid.training.compiling import compile_networks
 from vid2vid.training.distributed import Team, together
 from vid2vid.training.footage import augmentation, batches, keep_out, open_dataset
+from vid2vid.training.freezing import freeze as freeze_parts
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.looks import learn_styles
+from vid2vid.training.run_page import command_line, write_run_page
 from vid2vid.training.start import start_from as begin_with
 from vid2vid.training.stopping import ECHO, Asked, stoppable
 from vid2vid.training.trainer import Metrics, Trainer
@@ -48,6 +50,7 @@ def train(
     frames: str | None = None,
     validate_on: str | None = None,
     start_from: Path | str | None = None,
+    freeze: Sequence[str] = (),
     device: str = "auto",
     progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,
@@ -64,7 +67,9 @@ def train(
         validate_on: a clip, by its name, or a part of the first one, such as ``57:71``: kept out of training,
             rendered and scored at every checkpoint; the best one by ``train.best`` is kept.
         start_from: a model to go on from: each of its networks that has the same shape here (a coarser scale,
-            the discriminators) is taken. A run that has a checkpoint goes on from that.
+            the discriminators) is taken, and what it knows of classes of the same name. A run that has a
+            checkpoint goes on from that.
+        freeze: parts of the generator that do not learn (see ``training.freezing.parts``).
         device: auto, cpu, cuda, cuda:1, mps; of several processes on a machine each takes a GPU of its own.
         progress: called after every step with the latest losses.
         say: called with the few lines worth telling (what is resumed, what is missing).
@@ -80,11 +85,20 @@ def train(
             it was by SIGTERM.
     """
     out = Path(out)
+    overrides = list(overrides)
     settings = load_recipe(recipe, overrides)
+    words = {
+        "recipe": recipe,
+        "out": out,
+        "frames": frames,
+        "validate": validate_on,
+        "start-from": start_from,
+    }
+    command = command_line(dataset, overrides, words | {"freeze": freeze, "device": device})
     with together(device) as (team, chosen):
         if not team.leads:
             progress, say = silent, lambda line: None
-        run = _opened(dataset, recipe, out, settings, frames, validate_on, chosen, team, say)
+        run = _opened(dataset, recipe, out, settings, frames, validate_on, freeze, chosen, team, command, say)
         run.begin(start_from, say)
         stopped = _go(run, progress, say)
         team.wait()
@@ -102,8 +116,10 @@ def _opened(
     settings: Recipe,
     frames: str | None,
     validate_on: str | None,
+    freeze: Sequence[str],
     device: torch.device,
     team: Team,
+    command: str,
     say: Callable[[str], None],
 ) -> _Run:
     _check_folder(out, settings)
@@ -112,7 +128,9 @@ def _opened(
     if validate_on is not None:
         data, held_out = keep_out(validate_on, dataset, settings, data)
         about["validated_on"] = validate_on
-    run = _Run(out, settings, data, held_out, about, device, team)
+    if freeze:
+        about["frozen"] = ", ".join(sorted(set(freeze)))
+    run = _Run(out, settings, data, held_out, about, freeze, device, team, command)
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
             raise UserError(
@@ -142,7 +160,8 @@ def _go(run: _Run, progress: Progress, say: Callable[[str], None]) -> type[Keybo
 
 
 class _Run:
-    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card."""
+    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card;
+    frozen: what does not learn; command: what it was started by."""
 
     def __init__(
         self,
@@ -151,15 +170,19 @@ class _Run:
         data: Dataset,
         held_out: Clip | None,
         about: dict[str, str],
+        frozen: Sequence[str],
         device: torch.device,
         team: Team,
+        command: str,
     ) -> None:
+        self.command = command
         self.out, self.settings, self.data, self.held_out = out, settings, data, held_out
         torch.manual_seed(settings.train.seed)
         schema, rate = data.schema, data.clips[0].rate
         self.model = Model.build(
             settings.model, schema, settings.data.size, rate, name=settings.name, **about
         )
+        freeze_parts(self.model, frozen)
         self.trainer = Trainer(self.model, settings, device, team)
 
     def begin(self, start: Path | str | None, say: Callable[[str], None]) -> None:
@@ -168,7 +191,7 @@ class _Run:
         team = self.trainer.team
         if newest is not None:
             about = read_json(newest / "config.json").get("about") or {}
-            for key in ("dataset", "frames", "validated_on"):
+            for key in ("dataset", "frames", "validated_on", "frozen"):
                 if about.get(key) != (mine := self.model.about.get(key)):
                     raise UserError(
                         f"{self.out}: was trained with {key} {about.get(key)}, not {mine}; name another --out"
@@ -236,6 +259,7 @@ class _Run:
         save_checkpoint(self.out, kept, trainer, scores)
         if trainer.team.leads:
             self._prune()
+            self._write_page()
         trainer.team.wait()  # torchrun ends all when one leaves
 
     def _prune(self) -> None:
@@ -249,6 +273,13 @@ class _Run:
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{self.trainer.step:07d}.mp4"
         write_sample(path, self.trainer.result, self.model, self.data.clips[0])
+        self._write_page()
+
+    def _write_page(self) -> None:
+        trainer = self.trainer
+        facts = {"step": f"{trainer.step} of {self.settings.train.steps}", "frames seen": str(trainer.frames)}
+        facts |= {key: str(value) for key, value in self.model.about.items() if key != "name"}
+        write_run_page(self.out, self.settings.name, facts, self.command, trainer.step)
 
 
 def _check_folder(out: Path, settings: Recipe) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vid2vid.conditions import ConditionSchema
 from vid2vid.errors import UserError
 from vid2vid.models.renderer import Renderer
+from vid2vid.training.classes import carrying
 from vid2vid.training.trainer import Trainer
-from vid2vid.zoo.files import read_any_tensors
+from vid2vid.zoo.files import read_any_tensors, read_json
 from vid2vid.zoo.folder import find_model
 
 
@@ -19,15 +21,20 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
     """Takes every network of ``path`` that has one of the same shape here; each wholly or not at all.
 
     The scales of a renderer count as networks of their own, so a model of two scales starts from one of one.
+    Another class list is no other shape: what was learnt of the classes of the same name is carried over.
 
     Raises:
         UserError: no such model, a damaged file, or nothing in it fits.
     """
     folder = find_model(path)
+    where = folder / "config.json"
+    before = ConditionSchema.from_dict(read_json(where).get("condition"), source=str(where))
+    classes = carrying(before, trainer.schema)
     taken: list[str] = []
     left: list[str] = []
     for file, networks in _networks(trainer).items():
         if not (folder / f"{file}.safetensors").is_file():
+            left += networks
             continue
         tensors = read_any_tensors(folder / f"{file}.safetensors")
         if not all(torch.isfinite(value).all() for value in tensors.values()):
@@ -38,10 +45,14 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
                 for key, value in tensors.items()
                 if key.startswith(f"{name}.") or not name
             }
+            if classes is not None and not name.startswith("video_discriminators"):
+                known = classes.bring(known, trainer.renderer.history + 1 if file == "generator" else 1)
             (taken if _fill(network, known) else left).append(name or file)
     if not any(name == "coarsest" or name.startswith(("enhancers", "generator")) for name in taken):
         raise UserError(f"{folder}: no network in it has the shape of this recipe's; see vid2vid info")
     say(f"starting from {folder}: {', '.join(taken)}" + (f"; anew: {', '.join(left)}" if left else ""))
+    if classes is not None:
+        say(classes.report)
     if trainer.average is not None:
         trainer.average.module.load_state_dict(trainer.renderer.state_dict())
 

@@ -67,7 +67,14 @@ class Trainer:
             self.average = AveragedModel(
                 self.renderer, multi_avg_fn=get_ema_multi_avg_fn(recipe.train.ema), use_buffers=True
             )
-        self.learners = [*self.renderer.parameters(), *(self.encoder.parameters() if self.encoder else ())]
+        everything = [*self.renderer.parameters(), *(self.encoder.parameters() if self.encoder else ())]
+        self.learners = [weight for weight in everything if weight.requires_grad]  # some may be frozen
+        self.coarse = [
+            weight
+            for network in self.renderer.networks[:-1]
+            for weight in network.parameters()
+            if weight.requires_grad
+        ]
         self.judges = [p for p in self.objective.parameters() if p.requires_grad]
         train = recipe.train
         self.optimiser = torch.optim.Adam(self.learners, train.lr, train.betas, fused=True)
@@ -220,8 +227,8 @@ class Trainer:
         """What learns at this step: all scales, or the finest alone."""
         if isinstance(self.renderer, Renderer):
             alone = stage_at(self.step, self.recipe.train).finest_alone
-            for network in self.renderer.networks[:-1]:
-                network.requires_grad_(not alone)
+            for weight in self.coarse:
+                weight.requires_grad_(not alone)
 
     def _prepare(self, batch: VideoBatch) -> tuple[Tensor, Tensor]:
         """Encoded conditions (B, T, C, H, W) and confidence of the reference flow (B, T, 1, H, W)."""
@@ -254,7 +261,8 @@ class Trainer:
             discriminator = torch.stack(list(losses.discriminator.values())).sum()
             discriminator.backward(inputs=self.judges, retain_graph=True)
             self.team.average(_gradients(self.judges))
-        generator.backward(inputs=[weight for weight in self.learners if weight.requires_grad])
+        if generator.requires_grad:  # not where all that learns is frozen out of these frames
+            generator.backward(inputs=[weight for weight in self.learners if weight.requires_grad])
         self.team.average(_gradients(self.learners))
         self.step += 1
         metrics = self._update(losses)
