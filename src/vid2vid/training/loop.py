@@ -76,11 +76,12 @@ def train(
     """
     out = Path(out)
     settings = load_recipe(recipe, overrides)
-    _check_folder(out, settings)
+    check_folder(out, settings)
     data, held_out = open_dataset(dataset, settings, frames), None
     about = {"dataset": data.name, "frames": frames or "all"}
     if validate_on is not None:
         data, held_out = keep_out(validate_on, dataset, settings, data)
+        held_out.prepare()
         about["validated_on"] = validate_on
     run = _Run(out, settings, data, held_out, about, pick_device(device))
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
@@ -195,8 +196,12 @@ class _Run:
         write_sample(path, self.trainer.result, self.model, self.data.clips[0])
 
 
-def _check_folder(out: Path, settings: Recipe) -> None:
-    """A folder that holds something else, or another experiment, is not written to."""
+def check_folder(out: Path, settings: Recipe) -> None:
+    """A folder that holds something else, or another experiment, is not written to.
+
+    Raises:
+        UserError: it does.
+    """
     if (out / "config.yaml").is_file():
         if load_recipe(str(out)) != settings:
             raise UserError(f"{out}: holds a run with other settings (config.yaml); name another --out")
