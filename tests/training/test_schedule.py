@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -74,7 +74,7 @@ RECIPES = st.builds(
 def test_stages_hold_at_every_step_once(recipe: Recipe) -> None:
     found = stages(recipe)
     assert [0, *(stretch.stop for stretch in found)] == [*(s.first for s in found), recipe.train.steps]
-    assert all(one.stage != other.stage for one, other in zip(found, found[1:], strict=False))
+    assert all(one.stage != other.stage for one, other in pairwise(found))
     at = [stretch.stage for stretch in found for _ in range(stretch.first, stretch.stop)]
     steps = list(islice(foretold(recipe), recipe.train.steps))
     assert at == [stage_at(step, sequence, recipe) for step, (sequence, _) in enumerate(steps)]

@@ -118,18 +118,17 @@ class Rehearsal:
         if isinstance(renderer, Renderer):
             for network in renderer.networks[:-1]:
                 network.requires_grad_(not finest_alone)
+        judges = len(objective.video_discriminators)
         return cls(
             *(renderer, objective, recipe, size),
             channels=channels + recipe.model.styles + 2 * recipe.model.given_flow,
             backprop=recipe.train.backprop if backprop is None else backprop,
-            temporal_scales=len(objective.video_discriminators)
-            if temporal_scales is None
-            else temporal_scales,
+            temporal_scales=judges if temporal_scales is None else temporal_scales,
         )
 
     def forward(self) -> Losses:
         """Makes a chunk and judges it."""
-        recipe, batch, count = self.recipe, self.recipe.data.batch, self.recipe.train.chunk
+        recipe, count = self.recipe, self.recipe.train.chunk
         condition, frames = self._noise(count, self.channels), self._noise(count, 3)
         flow = self._noise(count, 2)
         device = condition.device
@@ -149,16 +148,22 @@ class Rehearsal:
         groups = self._groups(torch.stack([output.frame for output in outputs], dim=1))
         return self.objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))
 
-    def backward(self, losses: Losses) -> None:
-        """Gradients of both sides, as ``Trainer`` asks for them; they are left with the weights."""
+    def run(self) -> None:
+        """Forward and, for both sides as in training, their gradients, which are not kept."""
+        self._differentiate(self.forward())
+
+    def _differentiate(self, losses: Losses) -> None:
         judges, learners = (
             [weight for weight in side.parameters() if weight.requires_grad]
             for side in (self.objective, self.renderer)
         )
-        if losses.discriminator:
-            loss = torch.stack(list(losses.discriminator.values())).sum()
-            loss.backward(inputs=judges, retain_graph=True)
-        torch.stack(list(losses.generator.values())).sum().backward(inputs=learners)
+        sides = [(losses.discriminator, judges), (losses.generator, learners)]
+        for terms, weights in sides:
+            if terms:
+                loss = torch.stack(list(terms.values())).sum()
+                torch.autograd.grad(
+                    loss, weights, retain_graph=terms is losses.discriminator, allow_unused=True
+                )
 
     def cost(self) -> tuple[int, int]:
         """On the device "meta": bytes that a step needs (weights, four times over where they learn, and all
@@ -172,7 +177,7 @@ class Rehearsal:
         with FlopCounterMode(display=False) as counter:
             with LiveMemory() as memory:
                 losses = self.forward()
-            self.backward(losses)
+            self._differentiate(losses)
         return memory.peak + weights, counter.get_total_flops()
 
     def _groups(self, made: Tensor) -> list[Group | None]:
