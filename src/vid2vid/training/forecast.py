@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from vid2vid.config import Recipe, load_recipe
 from vid2vid.data.sampling import SequencePlan
@@ -129,7 +130,7 @@ def _forecasts(
     stretches, full = stages(recipe), recipe.data.crop or recipe.data.size
     meta = torch.device("meta")
     kinds = [replace(stretch.stage, length=0, decays=False) for stretch in stretches]
-    costs = {kind: _rehearsal(recipe, schema, full, kind, meta).cost() for kind in dict.fromkeys(kinds)}
+    costs = {kind: _cost(_rehearsal(recipe, schema, full, kind, meta)) for kind in dict.fromkeys(kinds)}
     dearest = max(costs, key=lambda kind: costs[kind])
     needed, most = costs[dearest]
     seconds, rehearsed = None, None
@@ -173,10 +174,31 @@ def _step_time(
 
 def _seconds(step: Rehearsal, device: torch.device) -> float:
     begun = time.perf_counter()
-    step.run()
+    _differentiate(step)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - begun
+
+
+def _cost(step: Rehearsal) -> tuple[int, int]:
+    """Bytes, and operations of convolutions and matrix products (a multiply-add counts as two), on "meta"."""
+    memory = step.memory()
+    with FlopCounterMode(display=False) as counter:
+        _differentiate(step)
+    return memory, counter.get_total_flops()
+
+
+def _differentiate(step: Rehearsal) -> None:
+    """Both sides, as ``Trainer`` does."""
+    losses = step.forward()
+    judges, learners = (
+        [weight for weight in side.parameters() if weight.requires_grad]
+        for side in (step.objective, step.renderer)
+    )
+    if losses.discriminator:
+        loss = torch.stack(list(losses.discriminator.values())).sum()
+        loss.backward(inputs=judges, retain_graph=True)
+    torch.stack(list(losses.generator.values())).sum().backward(inputs=learners)
 
 
 def _rehearsal(

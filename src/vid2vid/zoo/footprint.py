@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from vid2vid.config import Recipe
 from vid2vid.device import autocast
@@ -74,8 +73,8 @@ def _kept_bytes(module: nn.Module) -> int:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """One step of training on noise, with all that learns but no optimiser: on the device "meta" its memory
-    and its operations are counted, on another it takes as long as a step takes.
+    """One step of training on noise, with all that learns but no optimiser. On the device "meta" what it
+    needs can be counted; on another it takes as long as a step takes.
 
     renderer, objective: on one device; what of the renderer requires no gradient does not learn.
     size: (width, height) of the frames; channels: of a condition, with what else the renderer wants.
@@ -148,37 +147,18 @@ class Rehearsal:
         groups = self._groups(torch.stack([output.frame for output in outputs], dim=1))
         return self.objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))
 
-    def run(self) -> None:
-        """Forward and, for both sides as in training, their gradients, which are not kept."""
-        self._differentiate(self.forward())
-
-    def _differentiate(self, losses: Losses) -> None:
-        judges, learners = (
-            [weight for weight in side.parameters() if weight.requires_grad]
-            for side in (self.objective, self.renderer)
-        )
-        sides = [(losses.discriminator, judges), (losses.generator, learners)]
-        for terms, weights in sides:
-            if terms:
-                loss = torch.stack(list(terms.values())).sum()
-                torch.autograd.grad(
-                    loss, weights, retain_graph=terms is losses.discriminator, allow_unused=True
-                )
-
-    def cost(self) -> tuple[int, int]:
-        """On the device "meta": bytes that a step needs (weights, four times over where they learn, and all
-        that the backward pass goes back to), and the operations of its convolutions and matrix products (a
-        multiply-add counts as two)."""
+    def memory(self) -> int:
+        """Bytes that a step needs: weights, four times over where they learn, and all that the backward pass
+        goes back to. On the device "meta"."""
         weights = _kept_bytes(self.renderer) + _kept_bytes(self.objective)
         for asleep in self.objective.video_discriminators[self.temporal_scales :]:
             weights -= _kept_bytes(asleep) - weight_bytes(asleep)
         if self.recipe.train.ema:
             weights += weight_bytes(self.renderer)
-        with FlopCounterMode(display=False) as counter:
-            with LiveMemory() as memory:
-                losses = self.forward()
-            self._differentiate(losses)
-        return memory.peak + weights, counter.get_total_flops()
+        with LiveMemory() as memory:
+            losses = self.forward()
+        assert losses.generator
+        return memory.peak + weights
 
     def _groups(self, made: Tensor) -> list[Group | None]:
         """A group per chunk and temporal scale, and one more for every ``length`` new frames beyond."""

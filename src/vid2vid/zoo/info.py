@@ -97,7 +97,7 @@ def _cost(
             step = Rehearsal.build(
                 recipe, (channels, foreground), recipe.data.crop or size, torch.device("meta")
             )
-            facts["GiB to train"] = round(step.cost()[0] / 2**30, 3)
+            facts["GiB to train"] = round(step.memory() / 2**30, 3)
     return facts
 
 
