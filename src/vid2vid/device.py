@@ -27,6 +27,8 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Where ``precision`` is bfloat16, convolutions compute in it; float32 leaves everything as it is."""
-    lower = precision == "bfloat16" and device.type != "meta"  # there nothing is computed, only counted
-    return torch.autocast(device.type, torch.bfloat16) if lower else nullcontext()
+    """Where ``precision`` is bfloat16, convolutions compute in it; float32 leaves everything as it is. On the
+    device "meta" nothing is computed, nor counted in anything else."""
+    if precision == "float32" or device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)

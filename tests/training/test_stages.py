@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tiny import CLASSES, write_clip
-from vid2vid.config import TrainConfig
+from vid2vid.config import Recipe, TrainConfig
 from vid2vid.errors import UserError
 from vid2vid.training import train
 from vid2vid.training.schedule import stage_at
@@ -146,6 +146,6 @@ def test_a_model_of_another_shape_is_refused(dataset: Path, coarse: Path, tmp_pa
 
 
 def test_the_stage_is_a_function_of_the_step() -> None:
-    train_ = TrainConfig(steps=10, finest_alone=0.3)
-    assert [stage_at(step, train_).finest_alone for step in range(10)] == [True] * 3 + [False] * 7
-    assert not stage_at(0, TrainConfig(steps=10)).finest_alone
+    recipe = Recipe(train=TrainConfig(steps=10, finest_alone=0.3))
+    assert [stage_at(step, 0, recipe).finest_alone for step in range(10)] == [True] * 3 + [False] * 7
+    assert not stage_at(0, 0, Recipe(train=TrainConfig(steps=10))).finest_alone

@@ -18,7 +18,7 @@ from vid2vid.config import LossWeights, Recipe, TrainConfig, load_recipe
 from vid2vid.errors import Diverged
 from vid2vid.inference import stream
 from vid2vid.losses.objective import Chunk, Losses
-from vid2vid.training.schedule import stage_at
+from vid2vid.training.schedule import rate_at
 from vid2vid.training.trainer import PATIENCE, Trainer
 from vid2vid.types import VideoBatch
 
@@ -294,16 +294,16 @@ TRAININGS = st.builds(TrainConfig, steps=st.integers(1, 10**6), decay_from=st.fl
 @given(train=TRAININGS, share=st.floats(0, 1))
 def test_the_rate_is_constant_then_falls_to_zero(train: TrainConfig, share: float) -> None:
     step = int(share * train.steps)
-    rate = stage_at(step, train).rate
+    rate = rate_at(step, train)
     assert 0 <= rate <= 1
-    assert stage_at(step + 1, train).rate <= rate
+    assert rate_at(step + 1, train) <= rate
     if step < train.decay_from * train.steps:
         assert rate == 1
     elif train.decay_from < 1:
         expected = (train.steps - step) / (train.steps - train.decay_from * train.steps)
         assert rate == pytest.approx(expected, abs=1e-9)
-        assert stage_at(train.steps, train).rate == 0
-    assert stage_at(step, train) == stage_at(step, train)
+        assert rate_at(train.steps, train) == 0
+    assert rate_at(step, train) == rate_at(step, train)
 
 
 def test_the_rate_reaches_both_optimisers() -> None:

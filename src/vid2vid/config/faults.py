@@ -45,6 +45,11 @@ def recipe_faults(recipe: Recipe) -> Iterator[str]:
         (0 <= data.recolour < 1, "data.recolour: a range, from 0 to below 1"),
         (0 <= data.drop < 1 and 0 <= data.wobble < 1, "data.drop and data.wobble: 0 to below 1"),
         (data.sequence > 0 and data.batch > 0, "data.sequence and data.batch must be positive"),
+        (
+            min(data.first_sequence, data.longer_every) >= 0
+            and bool(data.first_sequence) == bool(data.longer_every),
+            "data.first_sequence and data.longer_every: frames and sequences, both or neither",
+        ),
         (0 <= data.flip <= 1, "data.flip: a probability, 0 to 1"),
         (0 <= data.jitter <= 1, "data.jitter: a range, 0 to 1"),
         (data.scale[0] <= data.scale[1], "data.scale: the lowest, then the highest"),
@@ -65,6 +70,7 @@ def recipe_faults(recipe: Recipe) -> Iterator[str]:
         (any(weights[name] for name in pictures), f"loss: one of {', '.join(pictures)} must count"),
         (train.steps > 0, "train.steps must be positive"),
         (0 < train.backprop <= train.chunk, "train.backprop: must lie between 1 and train.chunk"),
+        (0 <= train.first_backprop <= train.backprop, "train.first_backprop: 0 to train.backprop"),
         (train.chunk <= data.sequence, "train.chunk: a chunk cannot be longer than data.sequence"),
         (0 <= train.self_made_first <= 1, "train.self_made_first: a share between 0 and 1"),
         (0 <= min(train.betas) <= max(train.betas) < 1, "train.betas: at least 0 and below 1"),

@@ -24,7 +24,11 @@ class DataConfig:
     flow: str = "dis"
     """Reference flow: dis, raft, raft:FILE, auto or exact (flow files of the dataset)."""
     sequence: int = 8
-    """Frames of a training sequence."""
+    """Frames of a training sequence; of the longest, where they grow."""
+    first_sequence: int = 0
+    """Frames of the first sequences, which then double in length up to ``sequence``; 0: all have one."""
+    longer_every: int = 0
+    """Sequences (batches of them) after which the length doubles; 0 where all have one."""
     batch: int = 1
     """Sequences a step, in each process."""
     flip: float = 0.5
@@ -140,7 +144,10 @@ class TrainConfig:
     chunk: int = 1
     """Frames per step; a sequence is consumed in chunks, the last frames carried over."""
     backprop: int = 1
-    """Frames gradients reach back within a chunk."""
+    """Frames gradients reach back within a chunk; the most, where that grows."""
+    first_backprop: int = 0
+    """Frames they reach back at first; doubled whenever sequences double, up to ``backprop``. 0, or where
+    sequences do not grow: ``backprop`` from the start."""
     self_made_first: float = 1.0
     """Share of sequences that start from nothing; the others are given their first frames."""
     lr: float = 2e-4

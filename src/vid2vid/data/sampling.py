@@ -21,6 +21,9 @@ from vid2vid.data.processes import start_worker, worker_context
 from vid2vid.errors import UserError
 from vid2vid.types import VideoBatch, to_tensor
 
+Lengths = tuple[tuple[int, int], ...]
+"""Pairs (from sequence number, frames), the first from number 0: sequences that change their length."""
+
 
 @dataclass(frozen=True)
 class Sequence:
@@ -28,15 +31,28 @@ class Sequence:
 
     clip: int
     start: int
+    length: int
     transform: Transform
 
 
+@dataclass(frozen=True)
+class _Span:
+    """Sequences of one length, from number `first` on. epoch: how many were begun before; ends: how many
+    possible sequences lie in the first clip, the first two, and so on."""
+
+    first: int
+    epoch: int
+    length: int
+    ends: tuple[int, ...]
+
+
 class SequencePlan:
-    """The endless order of sequences. Every possible (clip, start) comes once in each epoch, shuffled anew.
+    """The endless order of sequences. Every possible (clip, start) comes once in each epoch, shuffled anew;
+    where the length changes, an epoch begins.
 
     Args:
         clips: what to draw from.
-        length: frames of a sequence.
+        length: frames of a sequence, or several lengths.
         seed: with the same seed comes the same order.
         more: so many frames may follow, where the clip has them.
 
@@ -47,15 +63,17 @@ class SequencePlan:
     def __init__(
         self,
         clips: tuple[Clip, ...],
-        length: int,
+        length: int | Lengths,
         seed: int,
         augment: Augmentation = NO_AUGMENTATION,
         more: int = 0,
     ) -> None:
+        lengths = ((0, length),) if isinstance(length, int) else length
+        longest = max(frames for _, frames in lengths)
         for clip in clips:
-            if len(clip) < length:
+            if len(clip) < longest:
                 raise UserError(
-                    f"{clip.name}: {len(clip)} frames, but sequences of {length} are asked for; "
+                    f"{clip.name}: {len(clip)} frames, but sequences of {longest} are asked for; "
                     "ask for shorter ones or leave the clip out"
                 )
             if (augment.drop or augment.wobble) and not clip.has_points:
@@ -76,31 +94,39 @@ class SequencePlan:
             raise UserError(
                 f"clips of different sizes, {first} and {second}; give one size for all (size=...)"
             )
-        self.length = length
         self.more = more
         self.seed = seed
         self.augment = augment
         self._sizes = [clip.size for clip in clips]
         self._frames = [len(clip) for clip in clips]
-        self._ends = list(accumulate(len(clip) - length + 1 for clip in clips))
+        self._spans: list[_Span] = []
+        epoch = 0
+        for (begin, frames), (end, _) in zip(lengths, (*lengths[1:], lengths[-1]), strict=True):
+            ends = tuple(accumulate(len(clip) - frames + 1 for clip in clips))
+            self._spans.append(_Span(begin, epoch, frames, ends))
+            epoch += -(-(end - begin) // ends[-1])
 
     def __len__(self) -> int:
-        """Sequences in an epoch."""
-        return self._ends[-1]
+        """Sequences in an epoch; the first, where their length changes."""
+        return self._spans[0].ends[-1]
 
     def __getitem__(self, number: int) -> Sequence:
         """Sequence `number`, counted from the very first over all epochs."""
-        epoch, turn = divmod(number, len(self))
-        place = int(_shuffled(len(self), self.seed, epoch)[turn])
-        clip = bisect_right(self._ends, place)
-        start = place - (self._ends[clip - 1] if clip else 0)
+        span = self._spans[bisect_right(self._spans, number, key=lambda span: span.first) - 1]
+        epoch, turn = divmod(number - span.first, span.ends[-1])
+        epoch += span.epoch
+        place = int(_shuffled(span.ends[-1], self.seed, epoch)[turn])
+        clip = bisect_right(span.ends, place)
+        start = place - (span.ends[clip - 1] if clip else 0)
         rng = np.random.default_rng((self.seed, epoch, turn, 1))
-        return Sequence(clip, start, self.augment.draw(rng, self._sizes[clip]))
+        return Sequence(clip, start, span.length, self.augment.draw(rng, self._sizes[clip]))
 
     def frames(self, drawn: Iterable[Sequence]) -> int:
         """How many frames a batch of these sequences has: as many as the shortest can give."""
-        left = min(self._frames[sequence.clip] - sequence.start for sequence in drawn)
-        return min(left, self.length + self.more)
+        return min(
+            min(self._frames[sequence.clip] - sequence.start, sequence.length + self.more)
+            for sequence in drawn
+        )
 
 
 @lru_cache(maxsize=4)
@@ -160,7 +186,7 @@ def stack(batches: list[VideoBatch]) -> VideoBatch:
 
 def sequences(
     dataset: Dataset,
-    length: int,
+    length: int | Lengths,
     batch: int = 1,
     seed: int = 0,
     first_step: int = 0,
@@ -177,6 +203,7 @@ def sequences(
 
     Args:
         length: frames of a sequence; where real frames are given as history, they are its first ones.
+            Or several lengths, each with the number of the first batch that has it.
         first_step: the step to begin, or go on, with.
         workers: processes that read ahead; 0: this one reads. With any, a script that calls this needs
             the usual ``if __name__ == "__main__"``.
@@ -187,6 +214,8 @@ def sequences(
     Raises:
         UserError: at once where the clips do not allow it; later where a file cannot be read.
     """
+    if not isinstance(length, int):
+        length = tuple((first * batch, frames) for first, frames in length)
     plan = SequencePlan(dataset.clips, length, seed, augment, more)
     dataset.prepare()
     loader = DataLoader(

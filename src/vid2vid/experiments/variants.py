@@ -134,7 +134,8 @@ def _run(variant: Variant, recipe: str, words: tuple[str, ...], base: Recipe) ->
 
 def _budget(base: Recipe) -> Iterator[str]:
     """What another recipe takes over: how long it trains, and on what."""
-    for key in (*_HELD, "data.sequence", "data.batch", "train.chunk"):
+    lengths = ("data.sequence", "data.first_sequence", "data.longer_every")
+    for key in (*_HELD, *lengths, "data.batch", "train.chunk"):
         value = _key(base, key)
         yield f"{key}={list(value) if isinstance(value, tuple) else value}"
 

@@ -10,6 +10,7 @@ from vid2vid.config import Recipe
 from vid2vid.data import Augmentation, Clip, Dataset, sequences
 from vid2vid.errors import UserError
 from vid2vid.training.distributed import Team
+from vid2vid.training.schedule import lengths
 from vid2vid.types import VideoBatch
 
 
@@ -40,7 +41,7 @@ def batches(data: Dataset, settings: Recipe, first: int, team: Team) -> Iterator
     config = settings.data
     return sequences(
         data,
-        length=config.sequence,
+        length=lengths(config),
         more=settings.train.rollout,
         batch=config.batch,
         seed=settings.train.seed,
@@ -82,5 +83,4 @@ def keep_out(part: str, dataset: Path | str, settings: Recipe, data: Dataset) ->
             f"--validate {part}: of {len(clip)} frames of {clip.name} {given} are given, which leaves none "
             "to score; name more"
         )
-    clip.prepare()
     return data, clip

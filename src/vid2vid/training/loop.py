@@ -122,11 +122,12 @@ def _opened(
     command: str,
     say: Callable[[str], None],
 ) -> _Run:
-    _check_folder(out, settings)
+    check_folder(out, settings)
     data, held_out = open_dataset(dataset, settings, frames), None
     about = {"dataset": data.name, "frames": frames or "all"}
     if validate_on is not None:
         data, held_out = keep_out(validate_on, dataset, settings, data)
+        held_out.prepare()
         about["validated_on"] = validate_on
     if freeze:
         about["frozen"] = ", ".join(sorted(set(freeze)))
@@ -282,8 +283,12 @@ class _Run:
         write_run_page(self.out, self.settings.name, facts, self.command, trainer.step)
 
 
-def _check_folder(out: Path, settings: Recipe) -> None:
-    """A folder that holds something else, or another experiment, is not written to."""
+def check_folder(out: Path, settings: Recipe) -> None:
+    """A folder that holds something else, or another experiment, is not written to.
+
+    Raises:
+        UserError: it does.
+    """
     if (out / "config.yaml").is_file():
         kept = load_recipe(str(out))
         batch = settings.data.batch  # other processes may share the same batch; its checkpoint knows

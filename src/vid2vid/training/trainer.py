@@ -23,7 +23,7 @@ from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.budget import given_frames, rolled_frames
 from vid2vid.training.distributed import ALONE, Team
-from vid2vid.training.schedule import stage_at
+from vid2vid.training.schedule import length_at, rate_at, stage_at
 from vid2vid.training.verdicts import Verdicts
 from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
 from vid2vid.zoo.folder import Model
@@ -117,7 +117,8 @@ class Trainer:
             rolled: so many are then made without being learnt, as far as the batch is longer than a sequence;
                 what is left of it at the end is not looked at.
         """
-        spare = min(self.recipe.train.rollout, max(0, batch.frames.shape[1] - self.recipe.data.sequence))
+        plain = length_at(self.sequence, self.recipe.data)
+        spare = min(self.recipe.train.rollout, max(0, batch.frames.shape[1] - plain))
         rolled = min(rolled, spare)
         length = batch.frames.shape[1] - spare + rolled
         batch = batch.map(lambda tensor: tensor[:, :length].to(self.device))
@@ -139,13 +140,14 @@ class Trainer:
         for start in range(begin, length, size):
             stop = min(start + size, length)
             now = slice(start, stop)
-            self._choose_learners()
+            stage = stage_at(self.step, self.sequence, self.recipe)
+            self._choose_learners(stage.finest_alone)
             seen = self._seen(condition, batch, now)
             noise = torch.Generator(self.device).manual_seed(self.recipe.train.seed * 1_000_003 + self.step)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
-                if (t - start) % self.recipe.train.backprop == 0:
+                if (t - start) % stage.backprop == 0:
                     state = state.detach()
                 before.append(last.detach())
                 output, state = self._step(seen[:, t - start], state)
@@ -223,10 +225,9 @@ class Trainer:
         styles: Tensor = self.encoder(frames, objects)
         return styles
 
-    def _choose_learners(self) -> None:
+    def _choose_learners(self, alone: bool) -> None:
         """What learns at this step: all scales, or the finest alone."""
         if isinstance(self.renderer, Renderer):
-            alone = stage_at(self.step, self.recipe.train).finest_alone
             for weight in self.coarse:
                 weight.requires_grad_(not alone)
 
@@ -248,7 +249,7 @@ class Trainer:
 
     def _optimise(self, chunk: Chunk) -> Metrics:
         train = self.recipe.train
-        rate = stage_at(self.step, train).rate
+        rate = rate_at(self.step, train)
         _set_rate(self.optimiser, train.lr * rate)
         losses = self.objective(chunk)
         generator = torch.stack(list(losses.generator.values())).sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,10 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vid2vid.config import Recipe
-from vid2vid.losses.objective import Chunk, Objective
+from vid2vid.device import autocast
+from vid2vid.losses.objective import Chunk, Losses, Objective, build_objective
 from vid2vid.losses.temporal import Group
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
+from vid2vid.types import Size
+from vid2vid.zoo.folder import build_renderer
 
 ADAM = 4
 """A weight that learns is kept four times: itself, its gradient, and Adam's two moments."""
@@ -59,40 +63,115 @@ def weight_bytes(module: nn.Module) -> int:
     return sum(weight.numel() * weight.element_size() for weight in module.parameters())
 
 
-def training_bytes(
-    renderer: Renderer | ImageRenderer, objective: Objective, recipe: Recipe, condition: Tensor
-) -> int:
-    """What a step of training needs: weights four times over, and all that the backward pass goes back to.
-
-    Args:
-        renderer, objective, condition: on the device "meta"; the condition of one frame, (1, C, H, W).
-    """
-    count, batch = recipe.train.chunk, recipe.data.batch
-    condition = condition.expand(batch, -1, -1, -1)
-    height, width = condition.shape[-2:]
-    frames = condition.new_zeros(batch, count, 3, height, width)
-    flow = condition.new_zeros(batch, count, 2, height, width)
-    length = recipe.discriminator.frames
-    # A group per chunk and temporal scale, and one more for every ``length`` new frames beyond.
-    rows = batch * -(-count // length)
-    seen_flows = condition.new_zeros(rows, 2 * (length - 1), height, width)
-    earlier = condition.new_zeros(rows, 3 * (length - 1), height, width)
-    given = max(recipe.model.history, 1)
-    state = renderer.init_state(
-        condition[:, None].expand(-1, given, -1, -1, -1), frames[:, :1].expand(-1, given, -1, -1, -1)
+def _kept_bytes(module: nn.Module) -> int:
+    """Of the weights with what learning adds to them."""
+    return sum(
+        weight.numel() * weight.element_size() * (ADAM if weight.requires_grad else 1)
+        for weight in module.parameters()
     )
-    weights = ADAM * (weight_bytes(renderer) + weight_bytes(objective))
-    objective.face_discriminator = None  # it looks at what is in the picture, and here is nothing
-    with LiveMemory() as memory:
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """One step of training on noise, with all that learns but no optimiser. On the device "meta" what it
+    needs can be counted; on another it takes as long as a step takes.
+
+    renderer, objective: on one device; what of the renderer requires no gradient does not learn.
+    size: (width, height) of the frames; channels: of a condition, with what else the renderer wants.
+    backprop, temporal_scales: those of the stage. Faces are not looked for.
+    """
+
+    renderer: Renderer | ImageRenderer
+    objective: Objective
+    recipe: Recipe
+    size: Size
+    channels: int
+    backprop: int
+    temporal_scales: int
+
+    @classmethod
+    def build(
+        cls,
+        recipe: Recipe,
+        schema: tuple[int, tuple[int, ...]],
+        size: Size,
+        device: torch.device,
+        *,
+        backprop: int | None = None,
+        temporal_scales: int | None = None,
+        finest_alone: bool = False,
+    ) -> Rehearsal:
+        """Of a recipe; without the settings of a stage, when everything learns.
+
+        Args:
+            schema: channels of a condition, and which of them are the foreground.
+        """
+        channels, foreground = schema
+        with torch.device("meta"):
+            renderer = build_renderer(recipe.model, channels, foreground)
+            objective = build_objective(channels, recipe)
+        for side in (renderer, objective):
+            side.to_empty(device=device)
+            for value in (*side.parameters(), *side.buffers()):
+                value.data.fill_(0.01)  # chance would take longer than the step
+        if isinstance(renderer, Renderer):
+            for network in renderer.networks[:-1]:
+                network.requires_grad_(not finest_alone)
+        judges = len(objective.video_discriminators)
+        return cls(
+            *(renderer, objective, recipe, size),
+            channels=channels + recipe.model.styles + 2 * recipe.model.given_flow,
+            backprop=recipe.train.backprop if backprop is None else backprop,
+            temporal_scales=judges if temporal_scales is None else temporal_scales,
+        )
+
+    def forward(self) -> Losses:
+        """Makes a chunk and judges it."""
+        recipe, count = self.recipe, self.recipe.train.chunk
+        condition, frames = self._noise(count, self.channels), self._noise(count, 3)
+        flow = self._noise(count, 2)
+        device = condition.device
+        self.objective.face_discriminator = None  # it looks at what is in the picture, and here is nothing
+        given = max(recipe.model.history, 1)
+        state = self.renderer.init_state(self._noise(given, self.channels), self._noise(given, 3))
         outputs = []
-        for _ in range(count):
-            output, state = renderer.step(condition, state)
-            outputs.append(output)
-        made = torch.stack([output.frame for output in outputs], dim=1)
+        for t in range(count):
+            if t % self.backprop == 0:
+                state = state.detach()
+            with autocast(device, recipe.train.precision):
+                output, state = self.renderer.step(condition[:, t], state)
+            outputs.append(output.map(lambda tensor: tensor.to(frames.dtype)))
+        # What the renderer wants beside the condition comes after it: styles, and the flow where it is given.
         more = recipe.model.styles + 2 * recipe.model.given_flow
-        seen = condition[:, None, : condition.shape[1] - more].expand(-1, count, -1, -1, -1)
-        fake = torch.cat([earlier, made[:, -1].repeat(rows // batch, 1, 1, 1)], dim=1)
-        groups = [Group(torch.zeros_like(fake), fake, seen_flows) for _ in objective.video_discriminators]
-        losses = objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))
-    assert losses.generator
-    return memory.peak + weights
+        seen = condition[:, :, : self.channels - more]
+        groups = self._groups(torch.stack([output.frame for output in outputs], dim=1))
+        return self.objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))
+
+    def memory(self) -> int:
+        """Bytes that a step needs: weights, four times over where they learn, and all that the backward pass
+        goes back to. On the device "meta"."""
+        weights = _kept_bytes(self.renderer) + _kept_bytes(self.objective)
+        for asleep in self.objective.video_discriminators[self.temporal_scales :]:
+            weights -= _kept_bytes(asleep) - weight_bytes(asleep)
+        if self.recipe.train.ema:
+            weights += weight_bytes(self.renderer)
+        with LiveMemory() as memory:
+            losses = self.forward()
+        assert losses.generator
+        return memory.peak + weights
+
+    def _groups(self, made: Tensor) -> list[Group | None]:
+        """A group per chunk and temporal scale, and one more for every ``length`` new frames beyond."""
+        length = self.recipe.discriminator.frames
+        rows = -(-made.shape[1] // length)
+        earlier = self._noise(rows, 3 * (length - 1)).flatten(0, 1)
+        fake = torch.cat([earlier, made[:, -1].repeat(rows, 1, 1, 1)], dim=1)
+        group = Group(torch.zeros_like(fake), fake, self._noise(rows, 2 * (length - 1)).flatten(0, 1))
+        asleep = len(self.objective.video_discriminators) - self.temporal_scales
+        return [*[group] * self.temporal_scales, *[None] * asleep]
+
+    def _noise(self, count: int, channels: int) -> Tensor:
+        """(B, count, channels, H, W)."""
+        device = next(self.renderer.parameters()).device
+        width, height = self.size
+        return torch.rand(self.recipe.data.batch, count, channels, height, width, device=device)

@@ -13,10 +13,9 @@ from vid2vid.annotators.drawn import DRAWN
 from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, Recipe, load_recipe, recipe_names
 from vid2vid.errors import UserError
-from vid2vid.losses.objective import build_objective
 from vid2vid.types import Size
 from vid2vid.zoo.folder import build_renderer, bundled, find_model, load_model
-from vid2vid.zoo.footprint import LiveMemory, training_bytes, weight_bytes
+from vid2vid.zoo.footprint import LiveMemory, Rehearsal, weight_bytes
 
 LEAST_TO_TRAIN = 16
 """Pixels a side below which there is nothing left for the discriminators to judge."""
@@ -95,10 +94,10 @@ def _cost(
             "GiB to render": round((memory.peak + weight_bytes(renderer)) / 2**30, 3),
         }
         if recipe is not None and min(size) >= LEAST_TO_TRAIN:
-            objective = build_objective(channels, recipe)
-            if recipe.data.crop is not None:
-                condition = condition[..., : recipe.data.crop[1], : recipe.data.crop[0]]
-            facts["GiB to train"] = round(training_bytes(renderer, objective, recipe, condition) / 2**30, 3)
+            step = Rehearsal.build(
+                recipe, (channels, foreground), recipe.data.crop or size, torch.device("meta")
+            )
+            facts["GiB to train"] = round(step.memory() / 2**30, 3)
     return facts
 
 
