@@ -21,6 +21,7 @@ from vid2vid.config import Recipe, load_recipe
 from vid2vid.data import Dataset
 from vid2vid.device import pick_device
 from vid2vid.losses.objective import build_objective
+from vid2vid.training.distributed import ALONE
 from vid2vid.training.footage import batches, open_dataset
 from vid2vid.training.trainer import Trainer
 from vid2vid.zoo import Model
@@ -71,7 +72,7 @@ def _train(args: argparse.Namespace, precision: str, device: torch.device) -> di
         torch.cuda.reset_peak_memory_stats()
     steps: list[dict[str, float]] = []
     seconds: list[float] = []
-    for number, batch in enumerate(batches(data, recipe, 0)):
+    for number, batch in enumerate(batches(data, recipe, 0, ALONE)):
         begun = time.perf_counter()
         for metrics in trainer.train_sequence(batch, trainer.given_frames(number)):
             steps.append(metrics)  # a number on the host: the device has finished

@@ -26,6 +26,7 @@ from vid2vid.config import (
 from vid2vid.errors import UserError
 from vid2vid.training import plan, train
 from vid2vid.training.budget import foretold, frames_after
+from vid2vid.training.distributed import ALONE
 from vid2vid.training.footage import batches, open_dataset
 from vid2vid.training.forecast import stages
 from vid2vid.training.schedule import length_at, lengths, rate_at, stage_at
@@ -129,10 +130,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_batches_are_as_long_as_foretold_wherever_one_begins(dataset: Path) -> None:
     recipe = load_recipe("street-tiny", [*SETTINGS, "data.batch=2"])
     data = open_dataset(dataset, recipe, None)
-    straight = list(islice(batches(data, recipe, 0), 7))
+    straight = list(islice(batches(data, recipe, 0, ALONE), 7))
     assert [batch.frames.shape[1] for batch in straight] == [2, 2, 4, 4, 7, 7, 7]
     for first in (1, 3, 4):
-        again = next(batches(data, recipe, first))
+        again = next(batches(data, recipe, first, ALONE))
         assert torch.equal(again.frames, straight[first].frames)
 
 
@@ -142,7 +143,7 @@ def test_a_simulated_run_makes_what_was_foretold(dataset: Path) -> None:
     trained._optimise = lambda chunk: {}  # type: ignore[method-assign]
     expected = foretold(recipe)
     made = 0
-    for batch in islice(batches(open_dataset(dataset, recipe, None), recipe, 0), 6):
+    for batch in islice(batches(open_dataset(dataset, recipe, None), recipe, 0, ALONE), 6):
         given_, rolled = trained.given_frames(trained.sequence), trained.rolled_frames(trained.sequence)
         for _ in trained.train_sequence(batch, given_, rolled):
             made += next(expected)[1]
