@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch._functorch import config as functorch
 
 from vid2vid.training.trainer import Trainer
 
@@ -18,6 +19,8 @@ def compile_networks(trainer: Trainer) -> str | None:
     except Exception as error:  # whatever a compiler that is missing, or too old, comes up with
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         return f"train.compile: no compiler that works here ({lines[0][:120]}); training without"
+    # One graph serves both sides' backward passes, so no buffer of it may be reused in the first.
+    functorch.donated_buffer = False
     for network in trainer.renderer.networks:
         network.compile()
     for judge in trainer.objective.discriminators:
