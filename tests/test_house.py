@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "vid2vid"
 
 # A room imports rooms of its own rank or a lower one, and no room imports itself by way of another.
 RANKS = (
-    {"errors", "types", "progress", "device", "config", "recipes", "weights", "decoder"},
+    {"errors", "types", "progress", "device", "caches", "config", "recipes", "weights", "decoder"},
     {"video", "conditions", "flow", "annotators"},
     {"data", "models"},
     {"losses", "inference", "zoo", "prediction"},
@@ -32,7 +32,15 @@ FORBIDDEN = {
     "inference": {"losses", "training"},
     "evaluation": {"training", "preference"},
     "models": {"config"},  # models take plain arguments
-    "decoder": {"types", "progress", "device", "config", "recipes", "weights"},  # it starts in a moment
+    "decoder": {
+        "types",
+        "progress",
+        "device",
+        "caches",
+        "config",
+        "recipes",
+        "weights",
+    },  # it starts in a moment
 }
 OPTIONAL = {
     *("tensorboard", "torch.utils.tensorboard", "torchvision.models", "mediapipe", "transformers"),

@@ -98,7 +98,7 @@ def test_a_part_and_a_crop_are_taken_before_points_are_found(tmp_path: Path) -> 
 def test_who_is_not_there_is_said(tmp_path: Path) -> None:
     empty, subject = film(tmp_path / "empty", [0, 0]), film(tmp_path / "subject", [40])
     annotate([subject], ["face"])
-    with pytest.raises(UserError, match="nobody is found in the driver"):
+    with pytest.raises(UserError, match="nobody is found in any frame"):
         AnnotatedSource(empty, "face", SKETCH, retarget=subject)
     with pytest.raises(UserError, match="no face is found in it; give the crop as"):
         AnnotatedSource(empty, "face", SKETCH, crop="face")

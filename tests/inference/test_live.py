@@ -183,7 +183,7 @@ def test_a_camera_is_looked_through_for_who_is_there(tmp_path: Path, monkeypatch
     with opened(f"{empty},realtime") as camera:
         with pytest.raises(UserError, match="camera 0: no face is found in it"):
             AnnotatedSource(camera, "face", SKETCH, crop="face")
-        with pytest.raises(UserError, match="nobody is found in the driver"):
+        with pytest.raises(UserError, match="nobody is found in any frame"):
             AnnotatedSource(camera, "face", SKETCH, retarget=subject)
 
 

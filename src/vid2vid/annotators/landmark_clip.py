@@ -86,19 +86,34 @@ class LandmarkClip:
         the subject's. The published face drawing then goes without the edges of the background.
 
         Raises:
-            UserError: nothing is found in one of the clips, or their faces have other points.
+            UserError: DensePose would have to be moved; what `acting` raises.
         """
         if len(DRAWN[self.name].kinds) > 1:
             raise UserError(f"--retarget {subject.home}: DensePose cannot be moved; only points can")
-        driver, aim = (clip.found() for clip in (self, subject))
+        self._as_subject = subject.acting(self._found(), self.home)
+        self.native = subject.native
+
+    def acting(self, driver: Sequence[Found], whose: Path | str) -> Callable[[Found], Found]:
+        """What makes of each frame of a driver one of this clip's person: see `annotators.retarget`.
+
+        Args:
+            driver: what was found in frames of it.
+            whose: what messages call it.
+
+        Raises:
+            UserError: nobody is found in one of them, or faces of other points.
+        """
+        found = self._found()
+        for people, where in ((driver, whose), (found, self.home)):
+            if not people:
+                raise UserError(f"{where}: nobody is found in any frame; --retarget needs somebody")
         try:
-            self._as_subject = retargeting(driver, aim)
+            return retargeting(driver, found)
         except ValueError as error:
             raise UserError(
-                f"--retarget {subject.home}: faces of other points than the driver's ({error}); "
+                f"--retarget {self.home}: faces of other points than the driver's ({error}); "
                 "use one tool for both"
             ) from None
-        self.native = subject.native
 
     def smooth(self, rate: float) -> None:
         """Draw from now on with the trembling taken out and short gaps filled, at ``rate`` frames per second.
@@ -151,12 +166,10 @@ class LandmarkClip:
         """What was found in frame t, as it was found."""
         return self._face(t) if DRAWN[self.name].kinds[0] is LANDMARKS else self._person(t)
 
-    def found(self) -> list[Found]:
-        """That of all frames where there is any. Raises UserError where there is none."""
-        frames = [self.points(t) for t in range(len(self))]
-        if not (found := [points for points in frames if points is not None]):
-            raise UserError(f"{self.home}: nobody is found in any frame; --retarget needs somebody")
-        return found
+    def _found(self) -> list[Found]:
+        """What all frames are drawn from where there is any."""
+        frames = (self.points(t) for t in range(len(self)))
+        return [points for points in frames if points is not None]
 
     def _face(self, t: int) -> np.ndarray | None:
         return read_landmarks(self._files[t]) if self._files else self._points[t]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 import numpy as np
 
 from vid2vid.annotators.protocol import Drawn, picture_problem
+from vid2vid.caches import user_cache
 from vid2vid.errors import UserError
 from vid2vid.video import whole_file
 
@@ -37,8 +37,7 @@ class Bundle:
     @property
     def place(self) -> Path:
         """Where it is kept in the user's cache; need not exist."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return cache / "vid2vid" / self.name
+        return user_cache() / self.name
 
 
 _SHELF = "https://storage.googleapis.com/mediapipe-models"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vid2vid.annotators.drawn import LANDMARK_FOLDERS
 from vid2vid.annotators.landmark_clip import IMAGES
-from vid2vid.data.caches import user_cache
+from vid2vid.caches import user_cache
 from vid2vid.data.shards.path import ShardPath, open_root
 from vid2vid.errors import UserError
 from vid2vid.video import list_pictures, natural_key

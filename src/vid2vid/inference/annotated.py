@@ -79,7 +79,7 @@ class AnnotatedSource:
             rate = float(self._driver.rate) if smooth else None
             self._drawing = PointDrawing(schema.name, native, self.size, rate)
             if retarget is not None:
-                self._drawing.retarget(self._look(self._box), retarget)
+                self._drawing.retarget(self._look(self._box), self._driver.path, retarget)
         elif retarget is not None or smooth:
             word = "--smooth" if retarget is None else f"--retarget {retarget}"
             raise UserError(f"{word}: is for points, and {spec} finds none; drop it")

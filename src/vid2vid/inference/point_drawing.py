@@ -11,8 +11,6 @@ from vid2vid.annotators import Steady
 from vid2vid.annotators.drawn import draw_found
 from vid2vid.annotators.keypoints import Found
 from vid2vid.annotators.landmark_clip import found_in
-from vid2vid.annotators.retarget import retargeting
-from vid2vid.errors import UserError
 from vid2vid.inference.drawn_source import open_subject
 from vid2vid.types import Size
 
@@ -34,25 +32,18 @@ class PointDrawing:
         self._steady = None if rate is None else Steady(rate)
         self._as_subject: Callable[[Found], Found] | None = None
 
-    def retarget(self, driver: Sequence[Found], subject: Path) -> None:
+    def retarget(self, driver: Sequence[Found], whose: Path | str, subject: Path) -> None:
         """Draw as the person of another clip, in that clip's pictures: see ``annotators.retarget``.
 
         Args:
             driver: what was found in frames of the driver.
+            whose: what messages call it.
 
         Raises:
             UserError: nobody in the driver; that clip holds no such landmarks, nobody, or other points.
         """
-        if not driver:
-            raise UserError("--retarget: nobody is found in the driver; give one that shows somebody")
         clip = open_subject(subject, self.name)
-        try:
-            self._as_subject = retargeting(driver, clip.found())
-        except ValueError as error:
-            raise UserError(
-                f"--retarget {subject}: its landmarks are other ones than the driver's ({error}); "
-                "annotate it in the same way"
-            ) from None
+        self._as_subject = clip.acting(driver, whose)
         self.native = clip.native
 
     def __call__(self, points: list[list[float]], frame: np.ndarray, time: float) -> np.ndarray:

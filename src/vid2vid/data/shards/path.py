@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from vid2vid.data.caches import user_cache
+from vid2vid.caches import user_cache
 from vid2vid.data.shards.blocks import BlockCache
 from vid2vid.data.shards.index import INDEX, MAX_INDEX, ShardIndex, checksum, read_index
 from vid2vid.data.shards.store import LocalStore, Store, missing, open_store, scheme_of
