@@ -136,8 +136,8 @@ def exact(dataset: Path, settings: list[str], team: Team) -> tuple[Model, Traine
     for part in (trained.renderer, trained.objective, trained.encoder, trained.average):
         if part is not None:
             part.double()
-    prepare = trained._prepare
-    trained._prepare = lambda batch: tuple(map(double, prepare(batch)))  # type: ignore[method-assign]
+    encoded = trained._encoded
+    trained._encoded = lambda batch: encoded(batch).double()  # type: ignore[method-assign]
     return model, trained, (batch.map(double) for batch in batches(data, recipe, 0, team))
 
 

@@ -30,6 +30,7 @@ SETTINGS = (
     *("data.size=[32, 32]", "model.width=4", "model.downs=2", "model.blocks=2", "model.enhancer_blocks=1"),
     *("discriminator.width=4", "discriminator.layers=2", "loss.perceptual=0"),
 )
+FAST = ("model.network=fast",)
 IMAGE = ("model.network=image", "model.history=0", "discriminator.temporal_scales=0")
 
 
@@ -82,10 +83,11 @@ def noise(*shape: int) -> Tensor:
         (),
         ("model.scales=2", "discriminator.spectral=true", "train.ema=0"),
         ("model.styles=2", "model.style_downs=2", "model.history=1"),
+        (*FAST, "model.styles=2", "model.style_downs=2"),
         IMAGE,
         (*IMAGE, "model.scales=2", "model.styles=2", "model.style_downs=2", "model.width=8"),
     ],
-    ids=["one scale", "two scales", "styles", "image", "image of two scales"],
+    ids=["one scale", "two scales", "styles", "fast", "image", "image of two scales"],
 )
 @torch.no_grad()
 def test_what_shows_only_known_classes_looks_and_is_judged_as_before(
@@ -123,10 +125,11 @@ def test_what_shows_only_known_classes_looks_and_is_judged_as_before(
         assert torch.equal(mine, theirs)
 
 
-@pytest.mark.parametrize("overrides", [(), ("discriminator.spectral=true",), IMAGE])
+@pytest.mark.parametrize("overrides", [(), ("discriminator.spectral=true",), FAST, IMAGE])
 def test_the_tensors_that_depend_on_the_classes_are_known(overrides: tuple[str, ...]) -> None:
     """A convolution more that sees conditions must not be forgotten here."""
-    recipe = load_recipe("street-tiny", [*SETTINGS, "model.scales=2", "model.width=8", *overrides])
+    scales = 1 if overrides == FAST else 2
+    recipe = load_recipe("street-tiny", [*SETTINGS, f"model.scales={scales}", "model.width=8", *overrides])
     few, many = (started(which, recipe)[1] for which in (LABELS, OTHERS))
     for part in ("renderer", "objective"):
         one, other = (getattr(trained, part).state_dict() for trained in (few, many))

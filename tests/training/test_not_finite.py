@@ -70,8 +70,8 @@ def inject(point: str, trained: Trainer, batch: VideoBatch, chance: random.Rando
         start, rest = getattr(batch, point).split([3, 3], dim=1)  # nobody looks at the flow of given frames
         batch = replace(batch, **{point: torch.cat([start, spoil(rest, chance)], dim=1)})
     elif point == "condition":
-        prepare = trained._prepare
-        patched(trained, "_prepare", lambda batch: (spoil(prepare(batch)[0], chance), prepare(batch)[1]))
+        encoded = trained._encoded
+        patched(trained, "_encoded", lambda batch: spoil(encoded(batch), chance))
     elif point == "history":
         begin = trained.renderer.init_state
 

@@ -30,8 +30,8 @@ def exact(*overrides: str) -> tuple[Trainer, VideoBatch]:
     trained = trainer(*overrides)
     for part in (trained.renderer, trained.objective):
         part.double()
-    prepare = trained._prepare
-    trained._prepare = lambda batch: tuple(x.double() for x in prepare(batch))  # type: ignore[method-assign]
+    encoded = trained._encoded
+    trained._encoded = lambda batch: encoded(batch).double()  # type: ignore[method-assign]
     batch = video(6)
     return trained, VideoBatch(
         batch.frames.double(), batch.flow.double(), labels=batch.labels, instances=batch.instances

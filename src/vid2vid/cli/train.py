@@ -20,6 +20,7 @@ def train(
     validate: str | None = None,
     start_from: Path | None = None,
     freeze: list[str] | None = None,
+    teacher: Path | None = None,
     dry_run: bool = False,
     device: str = "auto",
 ) -> None:
@@ -42,6 +43,8 @@ def train(
             has the same shape is taken, and what it knows of classes of the same name
         freeze (PART): parts of the generator that do not learn, at all scales: encoder, image, flow,
             foreground; coarse (all scales but the finest); styles (their encoder)
+        teacher (MODEL): learn this model's video of the same conditions, not the real one: how a small, fast
+            renderer learns from a large one
         dry_run: print the stages, with the memory and the time they will take, and write nothing
         device: auto, cpu, cuda, cuda:1 or mps
 
@@ -68,6 +71,7 @@ def train(
             validate_on=validate,
             start_from=start_from,
             freeze=freeze or (),
+            teacher=teacher,
             device=device,
             progress=bar,
             say=bar.say,

@@ -29,8 +29,11 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
             "style_width: 1 to 256; style_downs: 1 to 8",
         ),
         (warps or not model.given_flow, "given_flow: warps the last frame; it needs use_flow and a history"),
-        (model.network == "video" or model.history == 0, "history: an image network has none; set it to 0"),
-        (model.network == "video" or model.scales <= 2, "scales: an image network has 1 or 2"),
+        (model.network != "image" or model.history == 0, "history: an image network has none; set it to 0"),
+        (model.network != "image" or model.scales <= 2, "scales: an image network has 1 or 2"),
+        (model.network != "fast" or model.history > 0, "history: a fast network sees 1 past frame or more"),
+        (model.network != "fast" or model.scales == 1, "scales: a fast network has 1"),
+        (model.network != "fast" or not model.given_flow, "given_flow: a fast network predicts its own"),
     ]
     yield from (f"model.{demand}" for holds, demand in demands if not holds)
 

@@ -53,9 +53,11 @@ class DataConfig:
 class ModelConfig:
     """The generator."""
 
-    network: Literal["video", "image"] = "video"
-    """The sequential generator, or the image generator of pix2pixHD, which makes first frames. An image
-    network looks at scales (1 or 2), width, downs, blocks, enhancer_blocks and the styles alone."""
+    network: Literal["video", "fast", "image"] = "video"
+    """The sequential generator, its fast relative, or the image generator of pix2pixHD, which makes first
+    frames. A fast network looks at history, width and blocks, at downs (below a quarter of the size),
+    use_flow, cubic_warp and the styles alone; an image network at scales (1 or 2), width, downs, blocks,
+    enhancer_blocks and the styles."""
     history: int = 2
     """Past frames and conditions seen; 0 makes a frame-wise image model."""
     scales: int = 1

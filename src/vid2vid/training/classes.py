@@ -13,6 +13,7 @@ from vid2vid.conditions import ConditionSchema
 
 _FIRST = re.compile(
     r"(?:encode_(?:conditions|foreground)\.stem\.0"  # a generator, at any scale
+    r"|network\.encode_(?:condition|past)"  # a fast one
     r"|(?:network|enhancer)\.encode\.0\.0"  # an image generator
     r"|scales\.\d+\.blocks\.0\.0)"  # a discriminator
     r"\.(?:weight|parametrizations\.weight\.(?:original|0\._v))"
@@ -37,14 +38,17 @@ class Carrying:
     shares: Tensor
     report: str
 
-    def bring(self, tensors: Mapping[str, Tensor], groups: int) -> dict[str, Tensor]:
-        """The tensors of a network that sees ``groups`` conditions, in each what else it sees after them.
+    def bring(self, tensors: Mapping[str, Tensor], history: int) -> dict[str, Tensor]:
+        """The tensors of a network that sees a condition, and ``history`` past ones before it; in each what
+        else it sees after its own channels.
 
         Tensors that are not of this shape stay as they are.
         """
         brought = dict(tensors)
+        apart = {"network.encode_condition.weight": 1, "network.encode_past.weight": history}
         for name, tensor in tensors.items():
             if _FIRST.fullmatch(name):
+                groups = apart.get(name, history + 1)
                 bring = self._singular_vector if name.endswith("_v") else self._weights
                 brought[name] = bring(tensor, groups)
         return brought

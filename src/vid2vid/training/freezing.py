@@ -43,7 +43,8 @@ def parts(model: Model) -> dict[str, list[nn.Parameter]]:
 
 def _part(name: str) -> str:
     """Of a renderer's weight, by the names of the modules it lies in."""
-    for part, word in (("foreground", "foreground"), ("flow", "flow"), ("encoder", "encode")):
+    words = (("foreground", "foreground"), ("flow", "flow"), ("flow", "mask"), ("encoder", "encode"))
+    for part, word in words:
         if word in name:
             return part
     return "image"

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from vid2vid.data import Clip
-from vid2vid.models.image_generator import ImageRenderer
-from vid2vid.models.renderer import Renderer
 from vid2vid.training.trainer import Metrics
 from vid2vid.training.validation import render
 from vid2vid.video import VideoWriter, whole_file
 from vid2vid.video.files import writing_failed
-from vid2vid.zoo.folder import Model
+from vid2vid.zoo.folder import AnyRenderer, Model
 
 SAMPLE_FRAMES = 24
 
@@ -85,7 +83,7 @@ def _forget_after(path: Path, step: int) -> None:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
-def write_sample(path: Path, renderer: Renderer | ImageRenderer, model: Model, clip: Clip) -> None:
+def write_sample(path: Path, renderer: AnyRenderer, model: Model, clip: Clip) -> None:
     """A video of the condition, the real frames and the synthesis side by side.
 
     It starts from real frames where the model keeps a history.

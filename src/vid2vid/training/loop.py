@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ from vid2vid.training.looks import learn_styles
 from vid2vid.training.run_page import command_line, write_run_page
 from vid2vid.training.start import start_from as begin_with
 from vid2vid.training.stopping import ECHO, Asked, stoppable
+from vid2vid.training.teaching import Teacher
 from vid2vid.training.trainer import Metrics, Trainer
 from vid2vid.training.validation import better_by, validate
 from vid2vid.video import whole_file
@@ -51,6 +52,7 @@ def train(
     validate_on: str | None = None,
     start_from: Path | str | None = None,
     freeze: Sequence[str] = (),
+    teacher: Path | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,
@@ -70,6 +72,7 @@ def train(
             the discriminators) is taken, and what it knows of classes of the same name. A run that has a
             checkpoint goes on from that.
         freeze: parts of the generator that do not learn (see ``training.freezing.parts``).
+        teacher: a model whose video of the same conditions is learnt, not the real one.
         device: auto, cpu, cuda, cuda:1, mps; of several processes on a machine each takes a GPU of its own.
         progress: called after every step with the latest losses.
         say: called with the few lines worth telling (what is resumed, what is missing).
@@ -87,18 +90,20 @@ def train(
     out = Path(out)
     overrides = list(overrides)
     settings = load_recipe(recipe, overrides)
-    words = {
+    words: dict[str, object] = {
         "recipe": recipe,
         "out": out,
         "frames": frames,
         "validate": validate_on,
         "start-from": start_from,
     }
-    command = command_line(dataset, overrides, words | {"freeze": freeze, "device": device})
+    words |= {"freeze": freeze, "teacher": teacher, "device": device}
+    command = command_line(dataset, overrides, words)
+    order = _Order(dataset, recipe, out, settings, frames, validate_on, freeze, teacher, command)
     with together(device) as (team, chosen):
         if not team.leads:
             progress, say = silent, lambda line: None
-        run = _opened(dataset, recipe, out, settings, frames, validate_on, freeze, chosen, team, command, say)
+        run = _opened(order, chosen, team, say)
         run.begin(start_from, say)
         stopped = _go(run, progress, say)
         team.wait()
@@ -109,33 +114,40 @@ def train(
     return checkpoint_folders(out)[-1]
 
 
-def _opened(
-    dataset: Path | str,
-    recipe: str,
-    out: Path,
-    settings: Recipe,
-    frames: str | None,
-    validate_on: str | None,
-    freeze: Sequence[str],
-    device: torch.device,
-    team: Team,
-    command: str,
-    say: Callable[[str], None],
-) -> _Run:
-    check_folder(out, settings)
-    data, held_out = open_dataset(dataset, settings, frames), None
-    about = {"dataset": data.name, "frames": frames or "all"}
-    if validate_on is not None:
-        data, held_out = keep_out(validate_on, dataset, settings, data)
+@dataclass(frozen=True)
+class _Order:
+    """What ``train`` was asked for; command: in the words of the command line."""
+
+    dataset: Path | str
+    recipe: str
+    out: Path
+    settings: Recipe
+    frames: str | None
+    validate_on: str | None
+    freeze: Sequence[str]
+    teacher: Path | str | None
+    command: str
+
+
+def _opened(order: _Order, device: torch.device, team: Team, say: Callable[[str], None]) -> _Run:
+    settings = order.settings
+    check_folder(order.out, settings)
+    data, held_out, teacher = open_dataset(order.dataset, settings, order.frames), None, None
+    about = {"dataset": data.name, "frames": order.frames or "all"}
+    if order.validate_on is not None:
+        data, held_out = keep_out(order.validate_on, order.dataset, settings, data)
         held_out.prepare()
-        about["validated_on"] = validate_on
-    if freeze:
-        about["frozen"] = ", ".join(sorted(set(freeze)))
-    run = _Run(out, settings, data, held_out, about, freeze, device, team, command)
+        about["validated_on"] = order.validate_on
+    if order.freeze:
+        about["frozen"] = ", ".join(sorted(set(order.freeze)))
+    if order.teacher is not None:
+        teacher = Teacher.open(order.teacher, data.schema, device)
+        about["teacher"] = teacher.name
+    run = _Run(order, data, held_out, about, device, team, teacher)
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
             raise UserError(
-                f"{recipe}: loss.perceptual alone needs VGG-19 weights in torch's cache; add loss.gan"
+                f"{order.recipe}: loss.perceptual alone needs VGG-19 weights in torch's cache; add loss.gan"
             )
         say("no VGG-19 weights in torch's cache: training without the perceptual loss")
     if settings.train.compile and (fault := compile_networks(run.trainer)):
@@ -161,30 +173,27 @@ def _go(run: _Run, progress: Progress, say: Callable[[str], None]) -> type[Keybo
 
 
 class _Run:
-    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card;
-    frozen: what does not learn; command: what it was started by."""
+    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card."""
 
     def __init__(
         self,
-        out: Path,
-        settings: Recipe,
+        order: _Order,
         data: Dataset,
         held_out: Clip | None,
         about: dict[str, str],
-        frozen: Sequence[str],
         device: torch.device,
         team: Team,
-        command: str,
+        teacher: Teacher | None,
     ) -> None:
-        self.command = command
-        self.out, self.settings, self.data, self.held_out = out, settings, data, held_out
+        self.command, self.out, self.settings = order.command, order.out, order.settings
+        self.data, self.held_out, settings = data, held_out, order.settings
         torch.manual_seed(settings.train.seed)
         schema, rate = data.schema, data.clips[0].rate
         self.model = Model.build(
             settings.model, schema, settings.data.size, rate, name=settings.name, **about
         )
-        freeze_parts(self.model, frozen)
-        self.trainer = Trainer(self.model, settings, device, team)
+        freeze_parts(self.model, order.freeze)
+        self.trainer = Trainer(self.model, settings, device, team, teacher)
 
     def begin(self, start: Path | str | None, say: Callable[[str], None]) -> None:
         """From the newest whole checkpoint, where there is any; else from another model, if one is named."""
@@ -192,7 +201,7 @@ class _Run:
         team = self.trainer.team
         if newest is not None:
             about = read_json(newest / "config.json").get("about") or {}
-            for key in ("dataset", "frames", "validated_on", "frozen"):
+            for key in ("dataset", "frames", "validated_on", "frozen", "teacher"):
                 if about.get(key) != (mine := self.model.about.get(key)):
                     raise UserError(
                         f"{self.out}: was trained with {key} {about.get(key)}, not {mine}; name another --out"

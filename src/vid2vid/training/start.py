@@ -46,7 +46,7 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
                 if key.startswith(f"{name}.") or not name
             }
             if classes is not None and not name.startswith("video_discriminators"):
-                known = classes.bring(known, trainer.renderer.history + 1 if file == "generator" else 1)
+                known = classes.bring(known, trainer.renderer.history if file == "generator" else 0)
             (taken if _fill(network, known) else left).append(name or file)
     if not any(name == "coarsest" or name.startswith(("enhancers", "generator")) for name in taken):
         raise UserError(f"{folder}: no network in it has the shape of this recipe's; see vid2vid info")

@@ -19,14 +19,14 @@ from vid2vid.errors import Diverged
 from vid2vid.flow import photometric_confidence
 from vid2vid.losses.objective import Chunk, Losses, build_objective
 from vid2vid.losses.temporal import TemporalWindow
-from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.budget import given_frames, rolled_frames
 from vid2vid.training.distributed import ALONE, Team
 from vid2vid.training.schedule import length_at, rate_at, stage_at
+from vid2vid.training.teaching import Teacher
 from vid2vid.training.verdicts import Verdicts
 from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
-from vid2vid.zoo.folder import Model
+from vid2vid.zoo.folder import AnyRenderer, Model
 
 PATIENCE = 10
 """Non-finite steps in a row after which training is given up."""
@@ -53,11 +53,19 @@ class Trainer:
     team: the processes that share the batch, each a Trainer. step: optimiser steps done; frames: frames made
     and judged so far, over the whole batch, that of all processes; skipped: how many
     of the last steps in a row were not finite; skipped_in_all: and how many ever; sequence: sequences done;
-    place: within the next, once begun; verdicts: who wins.
+    place: within the next, once begun; verdicts: who wins; teacher: whose frames are learnt, if not the real.
     """
 
-    def __init__(self, model: Model, recipe: Recipe, device: torch.device, team: Team = ALONE) -> None:
+    def __init__(
+        self,
+        model: Model,
+        recipe: Recipe,
+        device: torch.device,
+        team: Team = ALONE,
+        teacher: Teacher | None = None,
+    ) -> None:
         self.recipe, self.schema, self.device, self.team = recipe, model.schema, device, team
+        self.teacher = teacher
         self.renderer = model.renderer.to(device).train()
         self.encoder = model.encoder and model.encoder.to(device).train()
         self.objective = build_objective(self.schema.channels, recipe).to(device)
@@ -92,7 +100,7 @@ class Trainer:
         self.place: Place | None = None
 
     @property
-    def result(self) -> Renderer | ImageRenderer:
+    def result(self) -> AnyRenderer:
         """The renderer to keep: averaged where the recipe asks for it."""
         if self.average is None:
             return self.renderer
@@ -123,7 +131,10 @@ class Trainer:
         length = batch.frames.shape[1] - spare + rolled
         batch = batch.map(lambda tensor: tensor[:, :length].to(self.device))
         given = min(given, length - rolled - 1)
-        condition, confidence = self._prepare(batch)
+        condition = self._encoded(batch)
+        if self.teacher is not None:
+            batch = self.teacher(batch, condition, given)
+        confidence = _confidence(batch)
         window = TemporalWindow(
             len(self.objective.video_discriminators),
             self.recipe.discriminator.frames,
@@ -231,21 +242,14 @@ class Trainer:
             for weight in self.coarse:
                 weight.requires_grad_(not alone)
 
-    def _prepare(self, batch: VideoBatch) -> tuple[Tensor, Tensor]:
-        """Encoded conditions (B, T, C, H, W) and confidence of the reference flow (B, T, 1, H, W)."""
-        count, length = batch.frames.shape[:2]
+    def _encoded(self, batch: VideoBatch) -> Tensor:
+        """Conditions (B, T, C, H, W)."""
         flat = {
             name: value.flatten(0, 1)
             for name in ("labels", "instances", "image")
             if (value := getattr(batch, name)) is not None
         }
-        condition = self.schema.encode(**flat).unflatten(0, (count, length))
-        frames, before = batch.frames, _before(batch.frames, 0, length)
-        confidence = photometric_confidence(
-            frames.flatten(0, 1), before.flatten(0, 1), batch.flow.flatten(0, 1)
-        ).unflatten(0, (count, length))
-        confidence[:, 0] = 0  # nothing came before the first frame
-        return condition, confidence
+        return self.schema.encode(**flat).unflatten(0, batch.frames.shape[:2])
 
     def _optimise(self, chunk: Chunk) -> Metrics:
         train = self.recipe.train
@@ -305,6 +309,16 @@ class Trainer:
                 f"losses not finite for {PATIENCE} steps in a row at step {self.step}, first "
                 f"{blamed.get(kind, name)}; lower train.lr and resume from the last checkpoint"
             )
+
+
+def _confidence(batch: VideoBatch) -> Tensor:
+    """Of the reference flow, (B, T, 1, H, W)."""
+    frames, before = batch.frames, _before(batch.frames, 0, batch.frames.shape[1])
+    confidence = photometric_confidence(
+        frames.flatten(0, 1), before.flatten(0, 1), batch.flow.flatten(0, 1)
+    ).unflatten(0, frames.shape[:2])
+    confidence[:, 0] = 0  # nothing came before the first frame
+    return confidence
 
 
 def _before(frames: Tensor, start: int, stop: int) -> Tensor:

@@ -16,11 +16,9 @@ from vid2vid.evaluation.metrics import METRICS, Context
 from vid2vid.evaluation.motion import reference_motion
 from vid2vid.flow import open_estimator
 from vid2vid.inference.stream import stream
-from vid2vid.models.image_generator import ImageRenderer
-from vid2vid.models.renderer import Renderer
 from vid2vid.training.checkpoint import Better, Scores
 from vid2vid.types import to_picture, to_tensor
-from vid2vid.zoo.folder import Model
+from vid2vid.zoo.folder import AnyRenderer, Model
 
 MOST_FRAMES = 16
 """Scored each time, beside those that are given: what it costs is to stay small beside the training."""
@@ -37,7 +35,7 @@ class Rendered(NamedTuple):
     made: np.ndarray
 
 
-def render(renderer: Renderer | ImageRenderer, model: Model, clip: Clip, count: int) -> Iterator[Rendered]:
+def render(renderer: AnyRenderer, model: Model, clip: Clip, count: int) -> Iterator[Rendered]:
     """The first ``count`` frames of a clip; as many as the renderer looks back on are the real ones."""
     device = next(renderer.parameters()).device
     first = [to_tensor(clip.frame(t))[None].to(device) for t in range(min(renderer.history, count))]
@@ -75,7 +73,7 @@ def _describe(model: Model, clip: Clip, t: int, device: torch.device) -> tuple[T
     return condition, read.frames[0]
 
 
-def validate(renderer: Renderer | ImageRenderer, model: Model, clip: Clip) -> Scores:
+def validate(renderer: AnyRenderer, model: Model, clip: Clip) -> Scores:
     """How well the first frames of a clip are made: the metrics that need no network, by their keys; None
     where one is not defined. As many real frames as the renderer looks back on are given."""
     estimator = open_estimator("dis")

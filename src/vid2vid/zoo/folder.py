@@ -15,6 +15,7 @@ from torch import Tensor
 from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, model_faults, read_settings
 from vid2vid.errors import UserError
+from vid2vid.models.fast import FastRenderer
 from vid2vid.models.feature_encoder import FeatureEncoder
 from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
@@ -23,6 +24,8 @@ from vid2vid.types import Size
 from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json, write_tensors
 
 FORMAT = 1
+AnyRenderer = Renderer | FastRenderer | ImageRenderer
+"""All keep to one protocol: ``init_state``, then ``step`` for each frame."""
 FIRST_FRAME = "first_frame"
 """The folder, inside a model's, of the image model that makes its first frames."""
 
@@ -37,7 +40,7 @@ class Model:
     frames where none are given.
     """
 
-    renderer: Renderer | ImageRenderer
+    renderer: AnyRenderer
     architecture: ModelConfig
     schema: ConditionSchema
     size: Size
@@ -75,9 +78,7 @@ class Model:
         return self
 
 
-def build_renderer(
-    architecture: ModelConfig, channels: int, foreground: Sequence[int]
-) -> Renderer | ImageRenderer:
+def build_renderer(architecture: ModelConfig, channels: int, foreground: Sequence[int]) -> AnyRenderer:
     """The network of these settings for conditions of so many channels, before styles join them."""
     settings = dataclasses.asdict(architecture)
     styles = settings.pop("styles")
@@ -86,6 +87,9 @@ def build_renderer(
     if kind == "image":
         known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
         return ImageRenderer(channels + styles, styles=styles, **{name: settings[name] for name in known})
+    if kind == "fast":
+        wanted = ("history", "width", "downs", "blocks", "use_flow", "cubic_warp")
+        return FastRenderer(channels + styles, **{name: settings[name] for name in wanted})
     return Renderer(channels + styles, foreground_channels=foreground, **settings)
 
 

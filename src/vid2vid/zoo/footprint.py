@@ -16,10 +16,9 @@ from vid2vid.config import Recipe
 from vid2vid.device import autocast
 from vid2vid.losses.objective import Chunk, Losses, Objective, build_objective
 from vid2vid.losses.temporal import Group
-from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
-from vid2vid.zoo.folder import build_renderer
+from vid2vid.zoo.folder import AnyRenderer, build_renderer
 
 ADAM = 4
 """A weight that learns is kept four times: itself, its gradient, and Adam's two moments."""
@@ -81,7 +80,7 @@ class Rehearsal:
     backprop, temporal_scales: those of the stage. Faces are not looked for.
     """
 
-    renderer: Renderer | ImageRenderer
+    renderer: AnyRenderer
     objective: Objective
     recipe: Recipe
     size: Size

@@ -1,0 +1,130 @@
+"""The fast renderer: equation 4 at a quarter of the size, and the protocol of all renderers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from tiny import LABELS, build, label_conditions, pictures
+from vid2vid.config import ModelConfig, model_faults
+from vid2vid.models.fast import QUARTER, FastRenderer
+from vid2vid.types import GeneratorOutput, RecurrentState
+from vid2vid.zoo import Model
+
+
+def fast(**changes: Any) -> FastRenderer:
+    renderer = build(network="fast", **changes).renderer
+    assert isinstance(renderer, FastRenderer)
+    return renderer
+
+
+@torch.no_grad()
+def unroll(
+    renderer: FastRenderer, conditions: list[Tensor], state: RecurrentState
+) -> tuple[list[GeneratorOutput], RecurrentState]:
+    outputs = []
+    for condition in conditions:
+        output, state = renderer.step(condition, state)
+        outputs.append(output)
+    return outputs, state
+
+
+@pytest.mark.parametrize("size", [(32, 32), (31, 17), (70, 33), (5, 40), (1, 1)])
+def test_any_size_is_padded_and_cropped_back(size: tuple[int, int]) -> None:
+    width, height = size
+    renderer, conditions = fast(), label_conditions(3, size)
+    for state in (
+        renderer.init_state(conditions[0]),
+        renderer.init_state(torch.stack(conditions[:2], 1), torch.stack(pictures(2, size), 1)),
+    ):
+        output = unroll(renderer, conditions, state)[0][-1]
+        shapes = {
+            name: tuple(getattr(output, name).shape) for name in ("frame", "raw", "flow", "mask", "warped")
+        }
+        channels = {"frame": 3, "raw": 3, "flow": 2, "mask": 1, "warped": 3}
+        assert shapes == {name: (1, count, height, width) for name, count in channels.items()}
+        assert output.frame.abs().max() <= 1
+
+
+def test_equation_4_and_a_first_frame_that_warps_nothing() -> None:
+    renderer, conditions = fast(), label_conditions(2)
+    (first, second), after = unroll(renderer, conditions, renderer.init_state(conditions[0]))
+    assert torch.equal(first.frame, first.raw)
+    assert (first.flow, first.mask, first.warped) == (None, None, None)
+    assert second.mask is not None
+    assert second.warped is not None
+    expected = second.mask * second.raw + (1 - second.mask) * second.warped
+    torch.testing.assert_close(second.frame, expected)
+    assert (second.mask - second.mask.mean()).abs().max() > 1e-4, "the test needs a mask that says something"
+    assert after.filled == 2
+
+
+@pytest.mark.parametrize("history", [1, 2, 3])
+def test_what_was_made_is_remembered_as_if_it_had_been_given(history: int) -> None:
+    renderer, conditions = fast(history=history), label_conditions(6)
+    outputs, state = unroll(renderer, conditions[:5], renderer.init_state(conditions[0]))
+    made = torch.stack([output.frame for output in outputs], dim=1)
+    told = renderer.init_state(torch.stack(conditions[:5], dim=1), made)
+    for kept, given in zip(state.conditions + state.frames, told.conditions + told.frames, strict=True):
+        torch.testing.assert_close(kept, given, rtol=0, atol=0)
+    assert state.conditions[0].shape == (1, history * LABELS.channels, 32 // QUARTER, 32 // QUARTER)
+
+
+def test_too_few_given_frames_are_stood_in_for_by_the_oldest() -> None:
+    renderer, condition, (picture,) = fast(), label_conditions(1)[0], pictures(1)
+    state = renderer.init_state(condition[:, None], picture[:, None])
+    torch.testing.assert_close(state.frames[0], picture.repeat(1, 2, 1, 1), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="every given frame needs its condition"):
+        renderer.init_state(torch.stack([condition] * 2, 1), picture[:, None])
+
+
+def test_an_untrained_network_draws_no_checkerboard() -> None:
+    torch.manual_seed(0)
+    renderer = FastRenderer(LABELS.channels, width=4, blocks=1)
+    condition = label_conditions(1)[0]
+    output = unroll(renderer, [condition], renderer.init_state(condition))[0][0]
+    places = output.frame.unfold(2, QUARTER, QUARTER).unfold(3, QUARTER, QUARTER)
+    assert (places - places[..., :1, :1]).abs().max() < 1e-6
+    assert output.frame.std() > 0
+
+
+@pytest.mark.parametrize("use_flow", [True, False])
+def test_gradients_reach_every_weight(use_flow: bool) -> None:
+    renderer = fast(use_flow=use_flow)
+    conditions = label_conditions(3, (64, 64))
+    state = renderer.init_state(conditions[0])
+    for condition in conditions:
+        output, state = renderer.step(condition, state)
+    seen = [part for part in (output.frame, output.raw, output.flow) if part is not None]
+    torch.stack([part.square().mean() for part in seen]).sum().backward()
+    for name, weight in renderer.named_parameters():
+        if name.endswith("weight"):
+            assert weight.grad is not None, name
+            assert weight.grad.abs().sum() > 0, name
+
+
+def test_it_costs_a_fraction_of_the_paper_s_network() -> None:
+    def cost(**settings: Any) -> int:
+        with torch.device("meta"):
+            model = Model.build(ModelConfig(**settings), LABELS, (512, 256), 15)
+            condition = torch.zeros(1, LABELS.channels, 256, 512)
+            state = model.renderer.init_state(condition)
+            with FlopCounterMode(display=False) as counter:
+                model.renderer.step(condition, state)
+        return int(counter.get_total_flops())
+
+    assert 20 * cost(network="fast", width=32, downs=2, blocks=4) < cost(width=32)
+
+
+def test_settings_that_make_no_sense_are_named() -> None:
+    for settings, fault in (
+        ({"history": 0}, "a fast network sees 1 past frame or more"),
+        ({"scales": 2}, "a fast network has 1"),
+        ({"given_flow": True}, "a fast network predicts its own"),
+    ):
+        (found,) = model_faults(ModelConfig(network="fast", **settings))  # type: ignore[arg-type]
+        assert fault in found
