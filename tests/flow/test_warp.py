@@ -1,6 +1,7 @@
 """Warping equals border-padded sampling, values and gradients."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,28 +127,52 @@ def test_cubic_is_exact_for_parabolas_and_without_flow() -> None:
     flow = torch.rand(1, 2, 12, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     moved = picture(columns + flow[0, 0], rows + flow[0, 1])
     inner = (slice(3, -3), slice(3, -3))
-    torch.testing.assert_close(warp(x, flow, cubic=True)[0, 0][inner], moved[inner], rtol=0, atol=1e-4)
-    torch.testing.assert_close(warp(x, torch.zeros_like(flow), cubic=True), x, rtol=0, atol=1e-4)
+    torch.testing.assert_close(warp(x, flow, between="cubic")[0, 0][inner], moved[inner], rtol=0, atol=1e-4)
+    torch.testing.assert_close(warp(x, torch.zeros_like(flow), between="cubic"), x, rtol=0, atol=1e-4)
 
 
 def test_cubic_has_true_gradients() -> None:
     torch.manual_seed(1)
     x = torch.rand(1, 2, 5, 6, dtype=torch.float64, requires_grad=True)
     flow = (torch.rand(1, 2, 5, 6, dtype=torch.float64) * 3 - 1.5).requires_grad_()
-    assert torch.autograd.gradcheck(lambda *args: warp(*args, cubic=True), (x, flow))
+    assert torch.autograd.gradcheck(lambda *args: warp(*args, between="cubic"), (x, flow))
 
 
-def test_cubic_keeps_detail_and_amplifies_nothing() -> None:
-    """What a recurrence needs of it: forty warps to and fro."""
+def test_splines_keep_detail_and_amplify_nothing() -> None:
+    """What a recurrence needs of them: forty warps to and fro."""
     torch.manual_seed(2)
     noise = torch.randn(1, 1, 64, 64)
     left = {}
-    for cubic in (False, True):
+    for between in ("bilinear", "cubic", "sharp"):
         x = noise
         for i in range(40):
-            x = warp(x, torch.full((1, 2, 64, 64), 0.3 if i % 2 else -0.3), cubic=cubic)
-        left[cubic] = float(x.std() / noise.std())
-    assert 2 * left[False] < left[True] < 1
+            x = warp(x, torch.full((1, 2, 64, 64), 0.3 if i % 2 else -0.3), between)  # type: ignore[arg-type]
+        left[between] = float(x.std() / noise.std())
+    for between in ("cubic", "sharp"):
+        assert 2 * left["bilinear"] < left[between] < 1, left
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2), st.integers(1, 32), st.integers(0, 32))
+def test_no_wave_grows_by_sharp_warping(right: float, down: float, across: int, along: int) -> None:
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    phase = 2 * torch.pi * (across * x + along * y) / 64
+    flow = torch.tensor([right, down]).view(1, 2, 1, 1).expand(1, 2, 64, 64)
+    waves = torch.stack([phase.cos(), phase.sin()])[None]
+    inner = warp(waves, flow, "sharp")[..., 4:-4, 4:-4]
+    assert inner.square().sum(1).max() < 1 + 1e-3  # the amplitude of what is left of the wave
+
+
+def test_where_torch_has_no_cubic_kernel_another_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, x = torch.nn.functional.grid_sample, torch.rand(1, 2, 9, 9)
+    flow = torch.rand(1, 2, 9, 9)
+
+    def without(*args: Any, mode: str = "bilinear", **kwargs: Any) -> Tensor:
+        if mode == "bicubic":
+            raise NotImplementedError("no such kernel")
+        return original(*args, mode=mode, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "grid_sample", without)
+    assert torch.equal(warp(x, flow, "sharp"), warp(x, flow, "cubic"))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (6, 1)])
@@ -155,4 +180,5 @@ def test_cubic_of_thin_pictures_and_beyond_the_border(height: int, width: int) -
     x = torch.rand(1, 2, height, width)
     far = torch.full((1, 2, height, width), 1e6)
     corner = x[..., -1:, -1:].expand_as(x)
-    torch.testing.assert_close(warp(x, far, cubic=True), corner)
+    torch.testing.assert_close(warp(x, far, "cubic"), corner)
+    torch.testing.assert_close(warp(x, far, "sharp"), corner)

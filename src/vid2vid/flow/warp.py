@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Interpolation = Literal["bilinear", "cubic", "sharp"]
+"""Between pixels. ``bilinear`` blurs what is warped frame after frame. ``cubic``, Catmull-Rom splines, keeps
+detail much longer, and amplifies no frequency; edges may overshoot by an eighth. ``sharp`` is nearly the same
+in a fraction of the time: one third bilinear, two thirds torch's own cubic kernel, a sharper spline. That by
+itself would amplify fine detail; a third is just enough that together they do not, at any place."""
 
-def warp(x: Tensor, flow: Tensor, cubic: bool = False) -> Tensor:
+
+def warp(x: Tensor, flow: Tensor, between: Interpolation = "bilinear") -> Tensor:
     """Sample ``x`` at ``p + flow(p)`` for every pixel centre ``p``: ``warp(x[t-1], flow[t]) ~ x[t]``.
 
     Places outside the picture take the nearest border pixel (border padding). Coordinates and interpolation
     are computed in float32 at least, whatever the inputs are; gradients reach ``x`` and ``flow``.
 
     x: (B, C, H, W) floating point. flow: (B, 2, H, W) in pixels, (x, y). Returns (B, C, H, W) in x's dtype.
-    cubic: interpolate by Catmull-Rom splines, not bilinearly. What is warped frame after frame keeps its
-    detail much longer so, and no frequency is amplified; edges may overshoot by an eighth.
     Raises ValueError where the shapes do not belong together.
     """
     batch, _, height, width = x.shape
@@ -25,7 +31,7 @@ def warp(x: Tensor, flow: Tensor, cubic: bool = False) -> Tensor:
     flow = flow.to(dtype)
     columns = _axis(width, flow) + flow[:, 0] / (max(width - 1, 1) / 2)
     rows = _axis(height, flow)[:, None] + flow[:, 1] / (max(height - 1, 1) / 2)
-    sample = _cubic if cubic else _bilinear
+    sample = {"bilinear": _bilinear, "cubic": _cubic, "sharp": _sharp}[between]
     return sample(x.to(dtype), columns, rows).to(x.dtype)
 
 
@@ -46,6 +52,16 @@ def _cubic(x: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     sampled = _bilinear(x, torch.cat([tap[0] for tap in taps], 1), torch.cat([tap[1] for tap in taps], 1))
     weights = torch.cat([tap[2] for tap in taps], 1).unsqueeze(1)
     return (sampled * weights).unflatten(2, (len(taps), -1)).sum(2)
+
+
+def _sharp(x: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
+    """Likewise. Catmull-Rom splines stand in where torch lacks its cubic kernel, as on MPS."""
+    grid = _clamp(torch.stack((columns, rows), dim=-1))
+    try:
+        cubic = F.grid_sample(x, grid, mode="bicubic", padding_mode="border", align_corners=True)
+    except RuntimeError:
+        return _cubic(x, columns, rows)
+    return torch.lerp(cubic, F.grid_sample(x, grid, align_corners=True), 1 / 3)
 
 
 def _spline_taps(places: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:

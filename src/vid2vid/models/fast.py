@@ -4,10 +4,10 @@ What it makes is equation 4 as it stands,
 
     y_t = (1 - m_t) * warp(y_{t-1}, w_t) + m_t * h_t
 
-but nearly all work is done at a quarter of the size and below. A condition is seen through one convolution
-that strides by four, which on label maps is a sum of table rows; of past conditions a quarter of the size is
-remembered. One network serves picture, mask and flow; picture and mask leave it as 4x4 pixels at a time, and
-the flow is smooth, so it is enlarged. There is no foreground network: the mask has that choice, too.
+but no feature has more than half the size of a frame, and nearly all work is done at a sixteenth. A condition
+is seen through one convolution that strides, which on label maps is a sum of table rows, four for each place;
+past conditions are remembered at half the size. One network serves picture, mask and flow; the flow, which is
+smooth, leaves it at a quarter of the size. There is no foreground network: the mask has that choice, too.
 """
 
 from __future__ import annotations
@@ -20,11 +20,29 @@ from torch import Tensor, nn
 
 from vid2vid.flow.warp import warp
 from vid2vid.models.generator import FLOW_SCALE
-from vid2vid.models.layers import InstanceNorm, conv_block, head, initialise, pad_to_multiple, residual_blocks
+from vid2vid.models.layers import InstanceNorm, conv_block, initialise, pad_to_multiple, residual_blocks
 from vid2vid.types import GeneratorOutput, RecurrentState
 
-QUARTER = 4
-"""Pixels a side that become one at the size where the network works."""
+
+class DoublingHead(nn.Conv2d):
+    """What doubling the size (nearest neighbour) and a 3x3 convolution would make, for a quarter of the work.
+
+    Four places that were one see at most four different places: their convolutions run where these lie, with
+    the weights summed that would meet the same value. Unlike free weights for the four, they cannot draw a
+    checkerboard. Beyond the border lies what lies at it.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 3)
+        # [place of two, pixel before, at and after, weight]: which weights meet on which pixel.
+        meet = [[[1.0, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]]
+        self.register_buffer("meet", torch.tensor(meet), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels_in, H, W) to (B, channels_out, 2 H, 2 W)."""
+        summed = torch.einsum("iyr,jxs,ocrs->oijcyx", self.meet, self.meet, self.weight).flatten(0, 2)
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), summed, bias), 2)
 
 
 class FastNetwork(nn.Module):
@@ -33,10 +51,9 @@ class FastNetwork(nn.Module):
     Args:
         condition_channels: channels of one encoded condition.
         history: L, past frames and conditions seen; at least 1.
-        width: channels at a quarter of the size; they double at each of the ``downs`` halvings from there.
+        width: channels at half the size; they double at each of the ``downs`` halvings from there.
         blocks: residual blocks at the smallest size.
         use_flow: predict flow and mask, and warp the last frame.
-        cubic_warp: warp by splines, which costs as much as all the rest on a processor.
     """
 
     def __init__(
@@ -48,14 +65,12 @@ class FastNetwork(nn.Module):
         downs: int,
         blocks: int,
         use_flow: bool = True,
-        cubic_warp: bool = False,
     ) -> None:
         super().__init__()
         self.use_flow = use_flow
-        self.cubic_warp = cubic_warp
-        self.encode_condition = nn.Conv2d(condition_channels, width, QUARTER, stride=QUARTER)
-        self.encode_past = nn.Conv2d(condition_channels * history, width, 3, padding=1)
-        self.encode_frames = nn.Conv2d(3 * history, width, QUARTER, stride=QUARTER)
+        self.encode_condition = nn.Conv2d(condition_channels, width, 2, stride=2)
+        self.encode_past = nn.Conv2d(condition_channels * history, width, 1)
+        self.encode_frames = nn.Conv2d(3 * history, width, 4, stride=2, padding=1)
         self.encode_stem = nn.Sequential(InstanceNorm(), nn.ReLU(), *conv_block(width, width, 3))
         self.encode_halvings = nn.ModuleList(
             conv_block(width * 2**i, width * 2 ** (i + 1), 3, stride=2) for i in range(downs)
@@ -64,22 +79,17 @@ class FastNetwork(nn.Module):
         sizes = [width * 2**i for i in reversed(range(downs))]
         self.narrowings = nn.ModuleList(nn.Conv2d(2 * size, size, 1) for size in sizes)
         self.doublings = nn.ModuleList(conv_block(size, size, 3) for size in sizes)
-        self.image_head = head(width, 3 * QUARTER**2, 3)
+        self.image_head = DoublingHead(width, 3)
         if use_flow:
-            self.mask_head = head(width, QUARTER**2, 3)
-            self.flow_head = head(width, 2, 3)
-
-    @property
-    def shuffled(self) -> list[nn.Conv2d]:
-        """The heads that give 4x4 pixels at once."""
-        return [self.image_head, self.mask_head] if self.use_flow else [self.image_head]
+            self.mask_head = DoublingHead(width, 1)
+            self.flow_head = nn.Conv2d(2 * width, 2, 3, padding=1)
 
     def forward(self, condition: Tensor, past: Tensor, frames: Tensor, first: bool) -> GeneratorOutput:
         """One frame.
 
         Args:
-            condition: (B, C, H, W); H and W multiples of ``4 * 2 ** downs``.
-            past: (B, L C, H / 4, W / 4), the last conditions, the newest last.
+            condition: (B, C, H, W); H and W multiples of ``2 * 2 ** downs``.
+            past: (B, L C, H / 2, W / 2), the last conditions, the newest last.
             frames: (B, 3 L, H, W) in [-1, 1], the newest last.
             first: there is nothing to warp: the hallucination is the result.
         """
@@ -89,34 +99,32 @@ class FastNetwork(nn.Module):
             features.append(halving(features[-1]))
         x = self.blocks(features.pop())
         for narrowing, doubling in zip(self.narrowings, self.doublings, strict=True):
-            x = doubling(F.interpolate(narrowing(x), scale_factor=2.0) + features.pop())
+            quarter, x = x, doubling(F.interpolate(narrowing(x), scale_factor=2.0) + features.pop())
 
-        raw = torch.tanh(F.pixel_shuffle(self.image_head(x), QUARTER))
+        raw = torch.tanh(self.image_head(x))
         if first or not self.use_flow:
             return GeneratorOutput(frame=raw, raw=raw)
-        flow = F.interpolate(self.flow_head(x) * FLOW_SCALE, scale_factor=float(QUARTER), mode="bilinear")
-        mask = torch.sigmoid(F.pixel_shuffle(self.mask_head(x), QUARTER))
-        warped = warp(frames[:, -3:], flow, cubic=self.cubic_warp).clamp(-1, 1)
+        flow = F.interpolate(self.flow_head(quarter) * FLOW_SCALE, scale_factor=4.0, mode="bilinear")
+        mask = torch.sigmoid(self.mask_head(x))
+        warped = warp(frames[:, -3:], flow, "sharp").clamp(-1, 1)
         return GeneratorOutput(raw * mask + warped * (1 - mask), raw, flow, mask, warped)
 
 
 class FastRenderer(nn.Module):
     """The recurrence around the fast network. The protocol is that of ``Renderer``.
 
-    Its state holds past conditions at a quarter of their size. Arguments are those of ``FastNetwork``.
+    Its state holds past conditions at half their size. Arguments are those of ``FastNetwork``.
     """
 
     given_flow = False
 
-    def __init__(self, condition_channels: int, *, history: int = 2, downs: int = 2, **network: Any) -> None:
+    def __init__(self, condition_channels: int, *, history: int = 2, downs: int = 3, **network: Any) -> None:
         super().__init__()
         self.condition_channels = condition_channels
         self.history = history
-        self.multiple = QUARTER * 2**downs
+        self.multiple = 2 * 2**downs
         self.network = FastNetwork(condition_channels, history=history, downs=downs, **network)
         initialise(self)
-        for shuffled in self.network.shuffled:
-            _alike(shuffled)
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -126,14 +134,14 @@ class FastRenderer(nn.Module):
     def init_state(self, condition: Tensor, first_frames: Tensor | None = None) -> RecurrentState:
         """The state before the first step; see ``Renderer.init_state``."""
         if first_frames is None:
-            small = self._small(self._pad(condition))
-            frames = condition.new_zeros(len(condition), 3 * self.history, *self._pad(condition).shape[-2:])
-            return RecurrentState((small.repeat(1, self.history, 1, 1),), (frames,), 0)
+            padded = self._pad(condition)
+            frames = padded.new_zeros(len(padded), 3 * self.history, *padded.shape[-2:])
+            return RecurrentState((_half(padded).repeat(1, self.history, 1, 1),), (frames,), 0)
         if condition.shape[:2] != first_frames.shape[:2]:
             raise ValueError("every given frame needs its condition")
         given = first_frames.shape[1]
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
-        past = torch.cat([self._small(self._pad(condition[:, i])) for i in picks], dim=1)
+        past = torch.cat([_half(self._pad(condition[:, i])) for i in picks], dim=1)
         made = torch.cat([self._pad(first_frames[:, i]) for i in picks], dim=1)
         return RecurrentState((past,), (made,), given)
 
@@ -143,7 +151,7 @@ class FastRenderer(nn.Module):
         condition = self._pad(condition)
         (past,), (frames,) = state.conditions, state.frames
         output = self.network(condition, past, frames, state.filled == 0)
-        past = torch.cat([past[:, self.condition_channels :], self._small(condition)], dim=1)
+        past = torch.cat([past[:, self.condition_channels :], _half(condition)], dim=1)
         frames = torch.cat([frames[:, 3:], output.frame], dim=1)
         following = RecurrentState((past,), (frames,), min(state.filled + 1, self.history))
         return output.map(lambda tensor: tensor[..., :height, :width]), following
@@ -151,16 +159,9 @@ class FastRenderer(nn.Module):
     def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
         return self.step(condition, state)
 
-    def _small(self, condition: Tensor) -> Tensor:
-        return F.avg_pool2d(condition, QUARTER)
-
     def _pad(self, x: Tensor) -> Tensor:
         return pad_to_multiple(x, self.multiple, 2 * self.multiple)
 
 
-def _alike(shuffled: nn.Conv2d) -> None:
-    """To begin with, all pixels that one place becomes are the same: no checkerboard has to be unlearnt."""
-    with torch.no_grad():
-        for weight in (shuffled.weight, shuffled.bias):
-            assert weight is not None
-            weight.copy_(weight[:: QUARTER**2].repeat_interleave(QUARTER**2, dim=0))
+def _half(condition: Tensor) -> Tensor:
+    return F.avg_pool2d(condition, 2)

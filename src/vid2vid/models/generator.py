@@ -126,7 +126,7 @@ class Generator(nn.Module):
             motion = self.flow_mask_head(flow_features)
             flow = motion[:, :2] * self.flow_scale if given_flow is None else given_flow
             mask = torch.sigmoid(motion[:, -1:])
-            warped = warp(frames[:, -3:], flow, cubic=self.cubic_warp).clamp(-1, 1)
+            warped = warp(frames[:, -3:], flow, "cubic" if self.cubic_warp else "bilinear").clamp(-1, 1)
             frame = raw * mask + warped * (1 - mask)
 
         foreground_features = None
