@@ -42,7 +42,7 @@ def test_a_teacher_shows_its_own_video_after_the_frames_both_start_from(given: i
 def test_a_student_learns_its_teacher_s_video_and_not_the_real_one() -> None:
     recipe = load_recipe("street-tiny", [*SETTINGS, "model.network=fast", "loss.gan=0", "train.lr=0.003"])
     teacher, batch = Teacher(build(seed=3), "teacher"), video(6)
-    found = {}
+    found = []
     for who in (teacher, None):
         torch.manual_seed(0)
         student = Model.build(recipe.model, LABELS, recipe.data.size, 10)
