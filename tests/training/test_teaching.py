@@ -51,11 +51,11 @@ def test_a_student_learns_its_teacher_s_video_and_not_the_real_one() -> None:
         for _ in range(10):
             list(trained.train_sequence(batch, 0))
         made = torch.stack(list(stream(student, shown.unbind(1))), dim=1)
-        found[who] = [
-            (made - truth).abs().mean().item() for truth in (teacher(batch, shown, 0).frames, batch.frames)
-        ]
-    assert found[teacher][0] < 0.7 * found[None][0]
-    assert found[None][1] < 0.7 * found[teacher][1]
+        truths = (teacher(batch, shown, 0).frames, batch.frames)
+        found.append([(made - truth).abs().mean().item() for truth in truths])
+    (taught_by_it, real_by_it), (taught_alone, real_alone) = found
+    assert taught_by_it < 0.8 * taught_alone
+    assert real_alone < 0.8 * real_by_it
 
 
 def test_who_cannot_teach_is_said(tmp_path: Path) -> None:
