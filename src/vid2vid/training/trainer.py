@@ -26,6 +26,7 @@ from vid2vid.training.distributed import ALONE, Team
 from vid2vid.training.schedule import length_at, rate_at, stage_at
 from vid2vid.training.verdicts import Verdicts
 from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
+from vid2vid.zoo.exported.renderer import ExportedRenderer
 from vid2vid.zoo.folder import Model
 
 PATIENCE = 10
@@ -58,6 +59,7 @@ class Trainer:
 
     def __init__(self, model: Model, recipe: Recipe, device: torch.device, team: Team = ALONE) -> None:
         self.recipe, self.schema, self.device, self.team = recipe, model.schema, device, team
+        assert not isinstance(model.renderer, ExportedRenderer)  # a file cannot learn
         self.renderer = model.renderer.to(device).train()
         self.encoder = model.encoder and model.encoder.to(device).train()
         self.objective = build_objective(self.schema.channels, recipe).to(device)
