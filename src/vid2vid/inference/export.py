@@ -97,9 +97,7 @@ def export(
             )
         facts = _facts(format, form.FILE, ports, form.PACKAGES) | {"parity": parity}
         made = ExportedRenderer(renderer, run, ports, str(folder), facts)
-        about = (
-            found.about if size == found.size else found.about | {"trained at": "{}x{}".format(*found.size)}
-        )
+        about = found.about | {"trained at": "x".join(map(str, found.size))}
         exported = replace(found, renderer=made, size=size, about=about)
         write_model(exported, temporary)
     return facts

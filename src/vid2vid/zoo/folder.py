@@ -284,12 +284,13 @@ def _two_numbers(config: dict[str, Any], key: str, most: int) -> tuple[int, int]
 def _card(model: Model) -> str:
     """The model card: what a stranger needs to know before using it."""
     about = model.about
+    made = "made for" if isinstance(model.renderer, ExportedRenderer) else "trained at"
     renderer = model.renderer.shell if isinstance(model.renderer, ExportedRenderer) else model.renderer
     kind = "class label maps" if model.schema.kind == "labels" else f"pictures ({model.schema.name})"
     lines = [
         f"# {about.get('name', 'A vid2vid renderer')}",
         "",
-        f"Turns {kind} into video, frame by frame; trained at {model.size[0]}x{model.size[1]}, "
+        f"Turns {kind} into video, frame by frame; {made} {model.size[0]}x{model.size[1]}, "
         f"{float(model.rate):g} frames a second.",
         "",
         f"- parameters: {sum(p.numel() for p in renderer.parameters()) / 1e6:.2f} million",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,11 +57,11 @@ def open_file(path: Path, ports: Ports, device: torch.device) -> Run:
     """
     openvino = installed("openvino")
     graph = check(path, ports)
-    weights = path.with_suffix(".bin")
     settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
     with one_line(path):
         core = openvino.Core()
-        model = core.read_model(graph, openvino.Tensor(_mapped(weights), shared_memory=True))
+        weights = np.memmap(path.with_suffix(".bin"), np.uint8, "c")
+        model = core.read_model(graph, openvino.Tensor(weights, shared_memory=True))
         for kind, found, wanted in (
             ("inputs", model.inputs, ports.inputs),
             ("outputs", model.outputs, ports.outputs),
@@ -69,14 +70,7 @@ def open_file(path: Path, ports: Ports, device: torch.device) -> Run:
                 raise UserError(
                     f"{path}: its {kind} are not those that config.json promises; export it again"
                 )
-        return _Request(openvino, core.compile_model(model, "CPU", settings), ports)
-
-
-def _mapped(path: Path) -> Any:
-    """The weights' bytes, as the file itself mapped into memory."""
-    import numpy as np
-
-    return np.memmap(path, np.uint8, "c")
+        return _Request(openvino, core.compile_model(model, "CPU", settings), weights, ports)
 
 
 def _port(place: Any) -> tuple[str, tuple[int, ...]]:
@@ -89,8 +83,9 @@ def _port(place: Any) -> tuple[str, tuple[int, ...]]:
 class _Request:
     """Reads and writes torch's own memory: nothing is copied."""
 
-    def __init__(self, openvino: Any, compiled: Any, ports: Ports) -> None:
+    def __init__(self, openvino: Any, compiled: Any, weights: np.ndarray, ports: Ports) -> None:
         self._tensor, self._ports = openvino.Tensor, ports
+        self._weights = weights  # openvino looks at them without holding them
         self._compiled, self._request = compiled, compiled.create_infer_request()
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
