@@ -17,9 +17,10 @@ from vid2vid.cli import main
 from vid2vid.errors import UserError
 from vid2vid.inference import export as export_function
 from vid2vid.inference import stream
-from vid2vid.video import list_pictures
+from vid2vid.video import list_pictures, write_picture
 from vid2vid.zoo import Model, load_model, save_model
 from vid2vid.zoo.exported.ports import FlatStep, flat_state
+from vid2vid.zoo.folder import with_painter
 
 PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",), "torch": ()}
 
@@ -84,8 +85,6 @@ def test_other_kinds_of_models_go_along(tmp_path: Path) -> None:
     model = build(scales=2, width=8, given_flow=False)
     save_model(painter, tmp_path / "painter")
     save_model(model, tmp_path / "model")
-    from vid2vid.zoo.folder import with_painter
-
     whole = with_painter(model, tmp_path / "painter", "cpu")
     vid2vid.export(whole, tmp_path / "made", format="torch", check=2, size=(44, 36))
     back = load_model(tmp_path / "made")
@@ -116,17 +115,15 @@ def test_the_command_line_exports_and_renders(tmp_path: Path, capsys: pytest.Cap
     save_model(build(), tmp_path / "model")
     clip = tmp_path / "clip" / "labels"
     clip.mkdir(parents=True)
-    from vid2vid.video import write_picture
-
     for number in range(2):
         write_picture(clip / f"{number}.png", torch.randint(0, 2, (32, 32)).mul(3).byte().numpy())
     words = ["--out", str(tmp_path / "made"), "--format", "torch", "--check", "2"]
     assert main(["export", str(tmp_path / "model"), *words, "--conditions", str(clip)]) == 0
     assert "a step differs from torch by 0.0e+00 at most" in capsys.readouterr().out
-    words = [str(tmp_path / "made"), str(clip), "--out", str(tmp_path / "frames")]
-    assert main(["synthesize", *words]) == 0
+    words = [str(tmp_path / "made"), str(clip), "--out"]
+    assert main(["synthesize", *words, str(tmp_path / "frames")]) == 0
     assert len(list_pictures(tmp_path / "frames")) == 2
-    assert main(["synthesize", *words, "--size", "40x32"]) == 2
+    assert main(["synthesize", *words, str(tmp_path / "large"), "--size", "40x32"]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "was exported for frames of 32x32, not 40x32" in line
     assert main(["export", str(tmp_path / "made"), "--out", str(tmp_path / "again")]) == 2
