@@ -25,8 +25,8 @@ from vid2vid.training.distributed import ALONE
 from vid2vid.training.footage import batches, open_dataset
 from vid2vid.training.trainer import Trainer
 from vid2vid.zoo import Model
-from vid2vid.zoo.folder import build_renderer
 from vid2vid.zoo.footprint import training_bytes
+from vid2vid.zoo.renderers import build_renderer
 
 WARM = 5
 """First steps, which are not timed: kernels are chosen in them."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from vid2vid.config import load_recipe
 from vid2vid.device import pick_device
 from vid2vid.models.renderer import Renderer
-from vid2vid.zoo.folder import build_renderer
+from vid2vid.zoo.renderers import build_renderer
 
 CLASSES = 35
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vid2vid.data.prepare import prepare
     from vid2vid.evaluation import evaluate
     from vid2vid.experiments import ablate
-    from vid2vid.inference import stream, synthesize
+    from vid2vid.inference import export, stream, synthesize
     from vid2vid.preference.conduct import study
     from vid2vid.training import train
     from vid2vid.zoo import import_checkpoints, info
@@ -22,6 +22,7 @@ _HOMES = {
     "ablate": ("vid2vid.experiments", "ablate"),
     "check": ("vid2vid.data.doctor", "check_dataset"),
     "evaluate": ("vid2vid.evaluation", "evaluate"),
+    "export": ("vid2vid.inference", "export"),
     "import_checkpoints": ("vid2vid.zoo", "import_checkpoints"),
     "info": ("vid2vid.zoo", "info"),
     "load": ("vid2vid.zoo", "load_model"),
@@ -39,6 +40,7 @@ __all__ = [
     "ablate",
     "check",
     "evaluate",
+    "export",
     "import_checkpoints",
     "info",
     "load",

@@ -129,11 +129,12 @@ class RecurrentState(_TensorBundle):
     conditions: per scale (B, L * C, H, W), the last L encoded conditions, oldest first.
     frames: per scale (B, L * 3, H, W), the last L frames, oldest first; zeros where there was none.
     filled: how many frames of the history are real pictures (0: the next frame is self-made).
+        Inside a traced graph a tensor, () int64.
     """
 
     conditions: tuple[Tensor, ...]
     frames: tuple[Tensor, ...]
-    filled: int = 0
+    filled: int | Tensor = 0
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:

@@ -26,7 +26,6 @@ from vid2vid.models.image_generator import ImageRenderer
 from vid2vid.models.renderer import Renderer
 from vid2vid.zoo import import_checkpoints, info, load_model
 from vid2vid.zoo.checkpoint_file import read_published
-from vid2vid.zoo.folder import build_renderer
 from vid2vid.zoo.published import (
     Filling,
     Part,
@@ -35,6 +34,7 @@ from vid2vid.zoo.published import (
     fill_renderer,
     image_parts,
 )
+from vid2vid.zoo.renderers import build_renderer
 
 CASES = Path(__file__).parents[1] / "parity" / "cases"
 Capture = pytest.CaptureFixture[str]

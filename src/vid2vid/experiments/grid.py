@@ -21,7 +21,7 @@ from vid2vid.evaluation.metrics import SMALLEST_SIDE
 from vid2vid.experiments.variants import PAPER, Run, make_runs, read_variants
 from vid2vid.training.footage import augmentation, open_dataset
 from vid2vid.video import open_frames, whole_file
-from vid2vid.zoo.folder import build_renderer
+from vid2vid.zoo.renderers import build_renderer
 
 FORMAT = 1
 RECORD = "plan.json"

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from vid2vid.flow.warp import warp
 from vid2vid.models.generator import FLOW_SCALE
 from vid2vid.models.layers import InstanceNorm, conv_block, initialise, pad_to_multiple, residual_blocks
+from vid2vid.models.renderer import one_more
 from vid2vid.types import GeneratorOutput, RecurrentState
 
 
@@ -84,14 +85,16 @@ class FastNetwork(nn.Module):
             self.mask_head = DoublingHead(width, 1)
             self.flow_head = nn.Conv2d(2 * width, 2, 3, padding=1)
 
-    def forward(self, condition: Tensor, past: Tensor, frames: Tensor, first: bool) -> GeneratorOutput:
+    def forward(
+        self, condition: Tensor, past: Tensor, frames: Tensor, first: bool | Tensor
+    ) -> GeneratorOutput:
         """One frame.
 
         Args:
             condition: (B, C, H, W); H and W multiples of ``2 * 2 ** downs``.
             past: (B, L C, H / 2, W / 2), the last conditions, the newest last.
             frames: (B, 3 L, H, W) in [-1, 1], the newest last.
-            first: there is nothing to warp: the hallucination is the result.
+            first: as for ``Generator``.
         """
         stem = self.encode_condition(condition) + self.encode_past(past) + self.encode_frames(frames)
         features = [self.encode_stem(stem)]
@@ -102,12 +105,15 @@ class FastNetwork(nn.Module):
             quarter, x = x, doubling(F.interpolate(narrowing(x), scale_factor=2.0) + features.pop())
 
         raw = torch.tanh(self.image_head(x))
-        if first or not self.use_flow:
+        if first is True or not self.use_flow:
             return GeneratorOutput(frame=raw, raw=raw)
         flow = F.interpolate(self.flow_head(quarter) * FLOW_SCALE, scale_factor=4.0, mode="bilinear")
         mask = torch.sigmoid(self.mask_head(x))
         warped = warp(frames[:, -3:], flow, "sharp").clamp(-1, 1)
-        return GeneratorOutput(raw * mask + warped * (1 - mask), raw, flow, mask, warped)
+        frame = raw * mask + warped * (1 - mask)
+        if isinstance(first, Tensor):
+            frame = torch.where(first, raw, frame)
+        return GeneratorOutput(frame, raw, flow, mask, warped)
 
 
 class FastRenderer(nn.Module):
@@ -153,7 +159,7 @@ class FastRenderer(nn.Module):
         output = self.network(condition, past, frames, state.filled == 0)
         past = torch.cat([past[:, self.condition_channels :], _half(condition)], dim=1)
         frames = torch.cat([frames[:, 3:], output.frame], dim=1)
-        following = RecurrentState((past,), (frames,), min(state.filled + 1, self.history))
+        following = RecurrentState((past,), (frames,), one_more(state.filled, self.history))
         return output.map(lambda tensor: tensor[..., :height, :width]), following
 
     def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:

@@ -98,7 +98,7 @@ class Generator(nn.Module):
         conditions: Tensor,
         frames: Tensor,
         foreground: Tensor | None,
-        first: bool,
+        first: bool | Tensor,
         coarser: Features | None = None,
         given_flow: Tensor | None = None,
     ) -> tuple[GeneratorOutput, Features]:
@@ -108,7 +108,8 @@ class Generator(nn.Module):
             conditions: (B, (L + 1) C, H, W), the newest last; H and W multiples of ``2 ** downs``.
             frames: (B, 3 L, H, W) in [-1, 1], the newest last.
             foreground: (B, 1, H, W) in [0, 1], 1 on foreground classes; read only with a foreground network.
-            first: there is nothing to warp: the hallucination is the result.
+            first: there is nothing to warp: the hallucination is the result. A tensor, (), decides it when a
+                traced graph runs.
             coarser: features of the scale below, (B, ., H / 2, W / 2); an enhancer needs them.
             given_flow: (B, 2, H, W) in pixels, where it is not to be predicted.
         """
@@ -121,13 +122,15 @@ class Generator(nn.Module):
         raw = torch.tanh(self.image_head(image_features))
 
         frame, flow, mask, warped, flow_features = raw, None, None, None, None
-        if self.has_flow and not first:
+        if self.has_flow and first is not True:
             flow_features = self.decode_flow(_add(features, coarser and coarser.flow))
             motion = self.flow_mask_head(flow_features)
             flow = motion[:, :2] * self.flow_scale if given_flow is None else given_flow
             mask = torch.sigmoid(motion[:, -1:])
             warped = warp(frames[:, -3:], flow, "cubic" if self.cubic_warp else "bilinear").clamp(-1, 1)
             frame = raw * mask + warped * (1 - mask)
+            if isinstance(first, Tensor):
+                frame = torch.where(first, raw, frame)
 
         foreground_features = None
         if self.has_foreground:

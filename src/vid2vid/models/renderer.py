@@ -130,8 +130,7 @@ class Renderer(nn.Module):
             output, features = network(stack, made, self._foreground(now), state.filled == 0, features, flow)
             conditions.append(stack[:, -keep:] if self.history else described)
             frames.append(_push(made, output.frame, self.history))
-        filled = min(state.filled + 1, self.history)
-        following = RecurrentState(tuple(conditions), tuple(frames), filled)
+        following = RecurrentState(tuple(conditions), tuple(frames), one_more(state.filled, self.history))
         return output.map(lambda tensor: tensor[..., :height, :width]), following
 
     def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
@@ -171,3 +170,8 @@ class Renderer(nn.Module):
 def _push(history: Tensor, newest: Tensor, length: int) -> Tensor:
     """(B, 3 L, H, W) with the oldest frame dropped and ``newest`` (B, 3, H, W) at the end."""
     return torch.cat([history[:, 3:], newest], dim=1) if length else history
+
+
+def one_more(filled: int | Tensor, most: int) -> int | Tensor:
+    """How many frames of a history of ``most`` are real, after another; see ``RecurrentState``."""
+    return (filled + 1).clamp(max=most) if isinstance(filled, Tensor) else min(filled + 1, most)

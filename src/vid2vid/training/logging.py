@@ -16,7 +16,8 @@ from vid2vid.training.trainer import Metrics
 from vid2vid.training.validation import render
 from vid2vid.video import VideoWriter, whole_file
 from vid2vid.video.files import writing_failed
-from vid2vid.zoo.folder import AnyRenderer, Model
+from vid2vid.zoo.folder import Model
+from vid2vid.zoo.renderers import AnyRenderer
 
 SAMPLE_FRAMES = 24
 

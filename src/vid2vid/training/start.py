@@ -28,7 +28,12 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
     """
     folder = find_model(path)
     where = folder / "config.json"
-    before = ConditionSchema.from_dict(read_json(where).get("condition"), source=str(where))
+    config = read_json(where)
+    if "step" in config:
+        raise UserError(
+            f"{folder}: is an exported model, which cannot learn; start from the one it was made of"
+        )
+    before = ConditionSchema.from_dict(config.get("condition"), source=str(where))
     classes = carrying(before, trainer.schema)
     taken: list[str] = []
     left: list[str] = []

@@ -26,7 +26,9 @@ from vid2vid.training.schedule import length_at, rate_at, stage_at
 from vid2vid.training.teaching import Teacher
 from vid2vid.training.verdicts import Verdicts
 from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
-from vid2vid.zoo.folder import AnyRenderer, Model
+from vid2vid.zoo.exported.renderer import ExportedRenderer
+from vid2vid.zoo.folder import Model
+from vid2vid.zoo.renderers import AnyRenderer
 
 PATIENCE = 10
 """Non-finite steps in a row after which training is given up."""
@@ -66,6 +68,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.schema, self.device, self.team = recipe, model.schema, device, team
         self.teacher = teacher
+        assert not isinstance(model.renderer, ExportedRenderer)  # a file cannot learn
         self.renderer = model.renderer.to(device).train()
         self.encoder = model.encoder and model.encoder.to(device).train()
         self.objective = build_objective(self.schema.channels, recipe).to(device)

@@ -18,7 +18,8 @@ from vid2vid.flow import open_estimator
 from vid2vid.inference.stream import stream
 from vid2vid.training.checkpoint import Better, Scores
 from vid2vid.types import to_picture, to_tensor
-from vid2vid.zoo.folder import AnyRenderer, Model
+from vid2vid.zoo.folder import Model
+from vid2vid.zoo.renderers import AnyRenderer
 
 MOST_FRAMES = 16
 """Scored each time, beside those that are given: what it costs is to stay small beside the training."""

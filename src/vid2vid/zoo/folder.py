@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,17 +15,15 @@ from torch import Tensor
 from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, model_faults, read_settings
 from vid2vid.errors import UserError
-from vid2vid.models.fast import FastRenderer
 from vid2vid.models.feature_encoder import FeatureEncoder
-from vid2vid.models.image_generator import ImageRenderer
-from vid2vid.models.renderer import Renderer
 from vid2vid.models.styles import Styles
 from vid2vid.types import Size
+from vid2vid.zoo.exported.card import step_card
+from vid2vid.zoo.exported.renderer import ExportedRenderer, open_exported
 from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json, write_tensors
+from vid2vid.zoo.renderers import AnyRenderer, build_renderer
 
 FORMAT = 1
-AnyRenderer = Renderer | FastRenderer | ImageRenderer
-"""All keep to one protocol: ``init_state``, then ``step`` for each frame."""
 FIRST_FRAME = "first_frame"
 """The folder, inside a model's, of the image model that makes its first frames."""
 
@@ -34,13 +32,14 @@ FIRST_FRAME = "first_frame"
 class Model:
     """A renderer with everything needed to use it.
 
+    renderer: a network; or, of an exported model, a stand-in that can render and not learn.
     architecture: the generator's settings; schema: what its conditions are; size, rate: what it was trained
     at; about: free facts for the model card (data, recipe, frames seen); encoder: of styles, if it has any;
     styles: the looks its encoder found in the training set; first_frame: an image model that makes the first
     frames where none are given.
     """
 
-    renderer: AnyRenderer
+    renderer: AnyRenderer | ExportedRenderer
     architecture: ModelConfig
     schema: ConditionSchema
     size: Size
@@ -78,21 +77,6 @@ class Model:
         return self
 
 
-def build_renderer(architecture: ModelConfig, channels: int, foreground: Sequence[int]) -> AnyRenderer:
-    """The network of these settings for conditions of so many channels, before styles join them."""
-    settings = dataclasses.asdict(architecture)
-    styles = settings.pop("styles")
-    kind = settings.pop("network")
-    del settings["style_width"], settings["style_downs"]
-    if kind == "image":
-        known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
-        return ImageRenderer(channels + styles, styles=styles, **{name: settings[name] for name in known})
-    if kind == "fast":
-        wanted = ("history", "width", "downs", "blocks", "use_flow")
-        return FastRenderer(channels + styles, **{name: settings[name] for name in wanted})
-    return Renderer(channels + styles, foreground_channels=foreground, **settings)
-
-
 def save_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
     """Writes the model to ``folder``, whole or not at all; an older one there is replaced.
 
@@ -100,16 +84,24 @@ def save_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Tens
         parts: further tensors by file name, such as ``{"discriminators": ...}``.
 
     Raises:
-        UserError: something else stands there; the disk is full, or the place cannot be written.
+        UserError: something else stands there; the disk is full, or the place cannot be written; the model
+            is an exported one.
     """
-    if folder.exists() and not (folder / "config.json").is_file() and not _is_empty(folder):
-        raise UserError(f"{folder}: exists and is not a model; name another folder")
+    check_replaceable(folder)
+    if isinstance(model.renderer, ExportedRenderer):
+        raise UserError(f"{model.renderer.folder}: is an exported model; copy its folder instead")
     with whole_folder(folder) as temporary:
         write_model(model, temporary, parts)
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raises UserError where something stands that is no model."""
+    if folder.exists() and not (folder / "config.json").is_file() and not _is_empty(folder):
+        raise UserError(f"{folder}: exists and is not a model; name another folder")
+
+
 def write_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
-    """The files of ``save_model``, into a folder that exists."""
+    """The files of ``save_model``, into a folder that exists; of an exported model all but the step's."""
     config = {
         "format": FORMAT,
         "architecture": dataclasses.asdict(model.architecture),
@@ -118,6 +110,8 @@ def write_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Ten
         "rate": [model.rate.numerator, model.rate.denominator],
         "about": model.about,
     }
+    if isinstance(model.renderer, ExportedRenderer):
+        config["step"] = dict(model.renderer.facts)
     write_json(folder / "config.json", config)
     for name, module in _networks(model).items():
         write_tensors(folder / f"{name}.safetensors", module.state_dict())
@@ -130,9 +124,13 @@ def write_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Ten
 
 
 def _networks(model: Model) -> dict[str, torch.nn.Module]:
-    """A model's own networks by the names of their files."""
+    """A model's own networks by the names of their files; the renderer of an exported one is none."""
     networks = {"generator": model.renderer, "encoder": model.encoder, "styles": model.styles}
-    return {name: network for name, network in networks.items() if network is not None}
+    return {
+        name: network
+        for name, network in networks.items()
+        if network is not None and not isinstance(network, ExportedRenderer)
+    }
 
 
 def _is_empty(folder: Path) -> bool:
@@ -148,13 +146,16 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
     folder = find_model(path)
     where = folder / "config.json"
     # Shapes first, without memory: it is had only when the file holds what the settings promise.
+    config = read_json(where)
     with torch.device("meta"):
-        model = _from_config(read_json(where), where)
+        model = _from_config(config, where)
     # An imported generator may have come without.
     if not (folder / "encoder.safetensors").is_file():
         model = dataclasses.replace(model, encoder=None)
     if not (folder / "styles.safetensors").is_file():
         model = dataclasses.replace(model, styles=None)
+    if "step" in config:
+        model = _with_step(model, folder, config["step"], device)
     for name, module in _networks(model).items():
         tensors = read_tensors(folder / f"{name}.safetensors", module.state_dict())
         # Copies, because what was read may still be the file itself, mapped into memory.
@@ -165,6 +166,17 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
     if (folder / FIRST_FRAME).is_dir() and folder.name != FIRST_FRAME:
         model = with_painter(model, folder / FIRST_FRAME, device)
     return model
+
+
+def _with_step(model: Model, folder: Path, facts: object, device: torch.device | str) -> Model:
+    """The model, its step run from a file."""
+    assert not isinstance(model.renderer, ExportedRenderer)
+    try:
+        renderer = open_exported(model.renderer, folder, model.size, facts, device)
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder / 'config.json'}: damaged ({reason}); copy the model again") from error
+    return dataclasses.replace(model, renderer=renderer)
 
 
 def with_painter(model: Model, path: Path, device: torch.device | str) -> Model:
@@ -257,16 +269,20 @@ def _two_numbers(config: dict[str, Any], key: str, most: int) -> tuple[int, int]
 def _card(model: Model) -> str:
     """The model card: what a stranger needs to know before using it."""
     about = model.about
+    made = "made for" if isinstance(model.renderer, ExportedRenderer) else "trained at"
+    renderer = model.renderer.shell if isinstance(model.renderer, ExportedRenderer) else model.renderer
     kind = "class label maps" if model.schema.kind == "labels" else f"pictures ({model.schema.name})"
     lines = [
         f"# {about.get('name', 'A vid2vid renderer')}",
         "",
-        f"Turns {kind} into video, frame by frame; trained at {model.size[0]}x{model.size[1]}, "
+        f"Turns {kind} into video, frame by frame; {made} {model.size[0]}x{model.size[1]}, "
         f"{float(model.rate):g} frames a second.",
         "",
-        f"- parameters: {sum(p.numel() for p in model.renderer.parameters()) / 1e6:.2f} million",
+        f"- parameters: {sum(p.numel() for p in renderer.parameters()) / 1e6:.2f} million",
     ]
     lines += [f"- {key}: {value}" for key, value in about.items() if key != "name"]
     if model.schema.labels is not None:
         lines += ["", "Classes: " + ", ".join(item.name for item in model.schema.labels.classes) + "."]
+    if isinstance(model.renderer, ExportedRenderer):
+        lines += ["", *step_card(model.renderer)]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from vid2vid.losses.objective import Chunk, Losses, Objective, build_objective
 from vid2vid.losses.temporal import Group
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
-from vid2vid.zoo.folder import AnyRenderer, build_renderer
+from vid2vid.zoo.renderers import AnyRenderer, build_renderer
 
 ADAM = 4
 """A weight that learns is kept four times: itself, its gradient, and Adam's two moments."""

@@ -14,8 +14,9 @@ from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, Recipe, load_recipe, recipe_names
 from vid2vid.errors import UserError
 from vid2vid.types import Size
-from vid2vid.zoo.folder import build_renderer, bundled, find_model, load_model
+from vid2vid.zoo.folder import bundled, find_model, load_model
 from vid2vid.zoo.footprint import LiveMemory, Rehearsal, weight_bytes
+from vid2vid.zoo.renderers import build_renderer
 
 LEAST_TO_TRAIN = 16
 """Pixels a side below which there is nothing left for the discriminators to judge."""

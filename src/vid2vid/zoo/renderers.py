@@ -1,0 +1,29 @@
+"""The renderers there are, and which of them some settings mean."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from vid2vid.config import ModelConfig
+from vid2vid.models.fast import FastRenderer
+from vid2vid.models.image_generator import ImageRenderer
+from vid2vid.models.renderer import Renderer
+
+AnyRenderer = Renderer | FastRenderer | ImageRenderer
+"""All keep to one protocol: ``init_state``, then ``step`` for each frame."""
+
+
+def build_renderer(architecture: ModelConfig, channels: int, foreground: Sequence[int]) -> AnyRenderer:
+    """The network of these settings for conditions of so many channels, before styles join them."""
+    settings = dataclasses.asdict(architecture)
+    styles = settings.pop("styles")
+    kind = settings.pop("network")
+    del settings["style_width"], settings["style_downs"]
+    if kind == "image":
+        known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
+        return ImageRenderer(channels + styles, styles=styles, **{name: settings[name] for name in known})
+    if kind == "fast":
+        wanted = ("history", "width", "downs", "blocks", "use_flow")
+        return FastRenderer(channels + styles, **{name: settings[name] for name in wanted})
+    return Renderer(channels + styles, foreground_channels=foreground, **settings)
