@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tiny import LABELS, build, label_conditions, pictures
 from vid2vid.config import ModelConfig, model_faults
+from vid2vid.inference import stream
 from vid2vid.models.fast import DoublingHead, FastRenderer
 from vid2vid.types import GeneratorOutput, RecurrentState
-from vid2vid.zoo import Model
+from vid2vid.zoo import Model, load_model, save_model
 
 
 def fast(**changes: Any) -> FastRenderer:
@@ -140,3 +142,12 @@ def test_settings_that_make_no_sense_are_named() -> None:
     ):
         (found,) = model_faults(ModelConfig(network="fast", **settings))  # type: ignore[arg-type]
         assert fault in found
+
+
+@torch.no_grad()
+def test_it_comes_back_from_a_folder(tmp_path: Path) -> None:
+    model, conditions = build(network="fast"), label_conditions(3)
+    save_model(model, tmp_path / "model")
+    back = load_model(tmp_path / "model")
+    for one, other in zip(stream(model, conditions), stream(back, conditions), strict=True):
+        assert torch.equal(one, other)

@@ -35,13 +35,11 @@ class DoublingHead(nn.Conv2d):
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, 3)
-        # [place of two, pixel before, at and after, weight]: which weights meet on which pixel.
-        meet = [[[1.0, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]]
-        self.register_buffer("meet", torch.tensor(meet), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels_in, H, W) to (B, channels_out, 2 H, 2 W)."""
-        summed = torch.einsum("iyr,jxs,ocrs->oijcyx", self.meet, self.meet, self.weight).flatten(0, 2)
+        four = [weight for rows in _summed(self.weight, 2) for weight in _summed(rows, 3)]
+        summed = torch.stack(four, dim=1).flatten(0, 1)
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
         return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), summed, bias), 2)
 
@@ -167,6 +165,14 @@ class FastRenderer(nn.Module):
 
     def _pad(self, x: Tensor) -> Tensor:
         return pad_to_multiple(x, self.multiple, 2 * self.multiple)
+
+
+def _summed(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The three weights of one axis for the first and the second of two places that were one."""
+    before, at, after = weight.split(1, dim)
+    nothing = torch.zeros_like(at)
+    first, second = (before, at + after, nothing), (nothing, before + at, after)
+    return torch.cat(first, dim), torch.cat(second, dim)
 
 
 def _half(condition: Tensor) -> Tensor:
