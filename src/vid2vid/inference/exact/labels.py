@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vid2vid.inference.exact.normalise import is_plain_float, normalise_
 
-CHUNK = 1 << 14
+CHUNK = 1 << 11
 """Pixels whose windows are listed at a time, 147 numbers each: it bounds the memory of large frames."""
 
 
@@ -22,8 +22,8 @@ CHUNK = 1 << 14
 class LabelMaps:
     """Encoded conditions as class indices, and what a stem of ``kernel`` taps a side needs of them.
 
-    With C channels a pixel has one of 2 C codes: 2 * class (C - 1: none of the first C - 1 channels) + whether
-    the last channel is set, which are the object borders, or the last class.
+    With C channels a pixel has one of 2 C codes: 2 * class (C - 1: none of the first C - 1 channels), plus
+    one where the last channel is set: the borders of objects, or the last class.
 
     shape: (B, H, W).
     codes: (B, conditions, H + kernel - 1, W + kernel - 1) int32, mirrored at the borders.
@@ -50,9 +50,9 @@ class LabelMaps:
             return None
         codes = codes.unflatten(-1, (height, width))
         wide = F.pad(codes, (edge,) * 4, mode="reflect")
-        both = torch.cat([wide, -wide])  # the largest, and minus the smallest, of every window
-        most = F.max_pool2d(F.max_pool2d(both, (1, kernel), 1), (kernel, 1), 1)
-        flat = (most[:batch] == -most[batch:]).all(1)
+        across, down = (wide.diff(dim=dim).eq(0).all(1) for dim in (3, 2))
+        rows_are = _all_along(_all_along(across, kernel - 1, 2), kernel, 1)
+        flat = rows_are & _all_along(down[..., edge:-edge], kernel - 1, 1)
         first_rows = 2 * channels * torch.arange(codes.shape[1])
         return cls(
             (batch, height, width),
@@ -74,13 +74,23 @@ class LabelMaps:
         _, conditions, high, wide = self.codes.shape
         taps = torch.arange(self.kernel)
         around = (wide * taps[:, None] + taps).flatten()
-        offsets = (high * wide * torch.arange(conditions)[:, None] + around).flatten()
+        offsets = (high * wide * torch.arange(conditions)[:, None] + around).flatten().int()
         first_rows = (2 * self.channels * torch.arange(len(offsets))).int()
-        flat = self.codes.flatten()
+        codes = self.codes.flatten()
         for pixels in self.borders.split(CHUNK):
             image, place = pixels // (height * width), pixels % (height * width)
             corner = image * (conditions * high * wide) + place // width * wide + place % width
-            yield pixels, flat.take(corner[:, None] + offsets).add_(first_rows)
+            seen = corner.int()[:, None] + offsets
+            yield pixels, codes.index_select(0, seen.flatten()).view_as(seen).add_(first_rows)
+
+
+def _all_along(x: Tensor, length: int, dim: int) -> Tensor:
+    """Whether all of ``length`` neighbours along ``dim`` are true."""
+    count = x.shape[dim] - length + 1
+    together = x.narrow(dim, 0, count).clone()
+    for start in range(1, length):
+        together &= x.narrow(dim, start, count)
+    return together
 
 
 def _codes(x: Tensor) -> Tensor | None:
@@ -109,6 +119,7 @@ class TableStem(nn.Module):
         super().__init__()
         self.plain = plain
         weight = convolution.weight.detach()
+        self.channels, self.kernel = weight.shape[1] // conditions, weight.shape[-1]
         taps = weight.unflatten(1, (conditions, -1)).flatten(3).permute(1, 3, 2, 0)  # (n, taps, C, outputs)
         rows = torch.cat([taps[:, :, :-1], torch.zeros_like(taps[:, :, :1])], dim=2)
         table = torch.stack([rows, rows + taps[:, :, -1:]], dim=3)

@@ -11,6 +11,8 @@ from vid2vid.inference.exact.normalise import is_plain_float, normalise_
 from vid2vid.models.layers import Encoder
 
 LAST = torch.channels_last
+LANES = 8
+"""Numbers that a processor takes at once: outputs are filled up to a multiple."""
 
 
 class FusedBlock(nn.Module):
@@ -22,7 +24,9 @@ class FusedBlock(nn.Module):
     def __init__(self, plain: nn.Sequential) -> None:
         super().__init__()
         self.plain = plain
-        *before, self.convolution, _, _ = plain
+        *before, convolution, _, _ = plain
+        assert isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d)
+        self.convolution = convolution
         self.before = nn.Sequential(*before)
         self.weight = self.convolution.weight.detach().contiguous(memory_format=LAST)
 
@@ -37,15 +41,20 @@ class FusedBlock(nn.Module):
 
     def _convolved(self, x: Tensor) -> Tensor:
         module = self.convolution
+        assert not isinstance(module.padding, str)
         if isinstance(module, nn.ConvTranspose2d):
-            return F.conv_transpose2d(x, self.weight, None, module.stride, module.padding, module.output_padding)
+            return F.conv_transpose2d(
+                x, self.weight, None, module.stride, module.padding, module.output_padding
+            )
         if module.padding_mode == "zeros":
             return F.conv2d(x, self.weight, None, module.stride, module.padding)
-        return F.conv2d(_mirrored(x, (module.padding[1],) * 2, (module.padding[0],) * 2), self.weight, None, module.stride)
+        return F.conv2d(
+            _mirrored(x, (module.padding[1],) * 2, (module.padding[0],) * 2), self.weight, None, module.stride
+        )
 
 
 class Head(nn.Module):
-    """A head of few outputs in two steps: each row of the kernel gives outputs of its own, which are then added.
+    """A head of few outputs in two steps: each row of the kernel makes its own, and these are added.
 
     So the processor's lanes, eight and more, are filled: 7 * 3 outputs, not 3.
     """
@@ -55,7 +64,9 @@ class Head(nn.Module):
         self.plain = plain
         outputs, inputs, kernel, _ = plain.weight.shape
         rows = plain.weight.detach().transpose(1, 2).transpose(0, 1)  # (row, output, input, column)
-        self.weight = rows.reshape(kernel * outputs, inputs, 1, kernel).contiguous(memory_format=LAST)
+        rows = rows.reshape(kernel * outputs, inputs, 1, kernel)
+        filled = F.pad(rows, (0, 0, 0, 0, 0, 0, 0, -len(rows) % (LANES * outputs)))
+        self.weight = filled.contiguous(memory_format=LAST)
 
     def forward(self, x: Tensor) -> Tensor:
         outputs, _, kernel, _ = self.plain.weight.shape
@@ -67,11 +78,10 @@ class Head(nn.Module):
         # Mirrored are only the columns that see across an edge: a mirrored copy of everything takes as long.
         rows[..., :edge] = F.conv2d(_mirrored(x[..., : 2 * edge], (edge, 0)), self.weight)
         rows[..., -edge:] = F.conv2d(_mirrored(x[..., -2 * edge :], (0, edge)), self.weight)
-        rows = F.pad(rows, (0, 0, edge, edge), mode="reflect").unflatten(1, (kernel, outputs))
-        height = x.shape[-2]
-        made = rows[:, 0, :, :height].contiguous()
+        rows = _mirrored(rows, (0, 0), (edge, edge)).unflatten(1, (-1, outputs))
+        made = rows[:, 0, :, : x.shape[-2]].contiguous()
         for row in range(1, kernel):
-            made += rows[:, row, :, row : row + height]
+            made += rows[:, row, :, row : row + x.shape[-2]]
         return made if self.plain.bias is None else made.add_(self.plain.bias[:, None, None])
 
 

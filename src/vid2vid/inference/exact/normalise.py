@@ -12,9 +12,7 @@ def normalise_(x: Tensor) -> Tensor:
     """Every channel of rows x (P, C) by its own mean and variance, in place (eps 1e-5, as published)."""
     picture = x.T[None, :, :, None]  # (1, C, P, 1), channels last: one image is a batch of its own
     statistics = x.new_empty(2, x.shape[1])
-    torch.native_batch_norm(
-        picture, None, None, None, None, True, 0.0, EPSILON, out=(picture, *statistics)
-    )
+    torch.native_batch_norm(picture, None, None, None, None, True, 0.0, EPSILON, out=(picture, *statistics))
     return x
 
 

@@ -1,7 +1,7 @@
 """Residual blocks by Winograd's minimal filtering (Winograd, 1980; Lavin and Gray, 2016).
 
-A 3x3 convolution that makes a tile of 4x4 pixels costs one multiplication per point of the transformed tile: 36
-where 9 * 16 are needed otherwise, a quarter. Along one axis
+A 3x3 convolution that makes a tile of 4x4 pixels costs one multiplication per point of the transformed tile:
+36 where 9 * 16 are needed otherwise, a quarter. Along one axis
 
     y = A ((G g) * (B d))            d: 6 inputs, g: 3 weights, y: 4 outputs
 
@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from vid2vid.inference.exact.normalise import is_plain_float, normalise_
 
 TILE, TAPS, POINTS = 4, 3, 6
-"""Tiles of 4x8 need 17 % fewer multiplications, but gained 4 % of the time, for five times the rounding errors
-and two thirds more memory (512 channels, 64x32 pixels)."""
+"""Tiles of 4x8 need 17 % fewer multiplications, but gained 4 % of the time, for five times the rounding
+errors and two thirds more memory (512 channels, 64x32 pixels)."""
 LEAST_CHANNELS, LEAST_TILES = 64, 32
 """Below these the transforms and thin matrices cost more than is saved."""
 
-# Interpolation at 0, 1, -1, 2, -2 and infinity; each line of B, and with it of G, is scaled to a largest of one.
+# Interpolation at 0, 1, -1, 2, -2 and infinity. Lines of B are scaled to one at most, G against them.
 A = torch.tensor([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]).float()
 B = torch.tensor(
     [
@@ -102,7 +102,9 @@ class WinogradBlocks(nn.Module):
         super().__init__()
         self.plain = blocks
         self.weights = [
-            _transformed(module.weight.detach()) for module in blocks.modules() if isinstance(module, nn.Conv2d)
+            _transformed(module.weight.detach())
+            for module in blocks.modules()
+            if isinstance(module, nn.Conv2d)
         ]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,15 +119,16 @@ class WinogradBlocks(nn.Module):
     def _image(self, image: Tensor, tiles: Tiling) -> Tensor:
         """(P, C), pixels in reading order, to the same."""
         x = image.index_select(0, tiles.order)
-        memory = [x.new_empty(len(tiles.windows), x.shape[1]) for _ in range(2)]
+        sizes = (len(tiles.windows), len(tiles.windows), TILE**2 * tiles.count)
+        memory = [x.new_empty(size, x.shape[1]) for size in sizes]
         for first, second in zip(self.weights[::2], self.weights[1::2], strict=True):
             inner = normalise_(self._convolve(x, first, tiles, memory)).relu_()
-            x = normalise_(self._convolve(inner, second, tiles, memory)).add_(x)
+            x += normalise_(self._convolve(inner, second, tiles, memory))
         return x.index_select(0, tiles.rank)
 
     def _convolve(self, x: Tensor, weight: Tensor, tiles: Tiling, memory: list[Tensor]) -> Tensor:
-        """(P, C) to (P, C). The two ``memory`` (points * tiles, C) take turns: fresh pages cost more than sums."""
-        one, other = memory
+        """(P, C) to (P, C), which lie in the last of ``memory``: fresh pages cost more than most sums."""
+        one, other, made = memory
         channels, flat, plane = x.shape[1], (POINTS, -1), (POINTS, POINTS, -1)
         every = (POINTS**2, tiles.count, channels)
         torch.index_select(x, 0, tiles.windows, out=one)
@@ -134,7 +137,6 @@ class WinogradBlocks(nn.Module):
         torch.bmm(one.view(every), weight, out=other.view(every))
         half = one[: TILE * POINTS * tiles.count]
         torch.mm(A, other.view(flat), out=half.view(TILE, -1))
-        made = x.new_empty(TILE * TILE * tiles.count, channels)
         torch.bmm(A.expand(TILE, -1, -1), half.view(TILE, POINTS, -1), out=made.view(TILE, TILE, -1))
         return made if tiles.inside is None else made.index_select(0, tiles.inside)
 
