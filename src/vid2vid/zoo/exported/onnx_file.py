@@ -24,8 +24,19 @@ LARGEST = 2**31 - 1
 
 OPERATORS = frozenset(
     (
-        *("Abs", "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose", "Div"),
-        *("Equal", "Expand", "Flatten", "Floor", "Gather", "GatherND", "GridSample", "Identity"),
+        *(
+            "Abs",
+            "Add",
+            "AveragePool",
+            "Cast",
+            "Clip",
+            "Concat",
+            "Constant",
+            "Conv",
+            "ConvTranspose",
+            "DepthToSpace",
+        ),
+        *("Div", "Equal", "Expand", "Flatten", "Floor", "Gather", "GatherND", "GridSample", "Identity"),
         *("InstanceNormalization", "Less", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pad", "ReduceMax"),
         *("ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split"),
         *("Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where"),

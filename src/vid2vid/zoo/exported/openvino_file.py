@@ -24,7 +24,16 @@ LARGEST = 2**26
 LAYERS = frozenset(
     (
         *("Abs", "Add", "AvgPool", "Broadcast", "Clamp", "Concat", "Const", "Convert", "Convolution"),
-        *("ConvolutionBackpropData", "Divide", "Equal", "Floor", "Gather", "GridSample", "Interpolate"),
+        *(
+            "ConvolutionBackpropData",
+            "DepthToSpace",
+            "Divide",
+            "Equal",
+            "Floor",
+            "Gather",
+            "GridSample",
+            "Interpolate",
+        ),
         *("Less", "LogicalAnd", "LogicalNot", "LogicalOr", "Maximum", "Minimum", "Multiply", "NotEqual"),
         *("Pad", "Parameter", "Power", "Range", "ReLU", "ReduceLogicalOr", "ReduceMax", "ReduceMean"),
         *("ReduceSum", "Reshape", "Result", "Select", "ShapeOf", "Sigmoid", "Slice", "Split", "Sqrt"),

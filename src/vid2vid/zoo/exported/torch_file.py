@@ -29,14 +29,16 @@ LARGEST = 2**26
 OPERATORS = frozenset(
     (
         *("_assert_tensor_metadata.default", "abs.default", "add.Tensor", "alias.default", "any.dim"),
-        *("avg_pool2d.default", "cat.default", "clamp.default", "conv2d.default", "conv_transpose2d.input"),
-        *("detach.default", "div.Tensor", "eq.Scalar", "flatten.using_ints", "floor.default"),
-        *("grid_sampler.default", "index.Tensor", "instance_norm.default", "lift_fresh_copy.default"),
-        *("linspace.default", "lt.Scalar", "mul.Tensor", "ne.Tensor", "new_zeros.default", "pad.default"),
-        *("promote_types.default", "relu_.default", "repeat.default", "rsub.Scalar", "select.int"),
-        *("sigmoid.default", "slice.Tensor", "split_with_sizes.default", "stack.default", "sub.Tensor"),
-        *("sum.dim_IntList", "tanh.default", "to.device", "to.dtype", "unflatten.int", "unsqueeze.default"),
-        *("upsample_nearest2d.vec", "where.self"),
+        *("avg_pool2d.default", "cat.default", "clamp.default", "conv2d.default"),
+        *("conv_transpose2d.input", "detach.default", "div.Tensor", "eq.Scalar", "flatten.using_ints"),
+        *("floor.default", "grid_sampler.default", "index.Tensor", "instance_norm.default"),
+        *("lerp.Scalar", "lift_fresh_copy.default", "linspace.default", "lt.Scalar", "mul.Tensor"),
+        *("ne.Tensor", "new_zeros.default", "pad.default", "pixel_shuffle.default"),
+        *("promote_types.default", "relu.default", "relu_.default", "repeat.default"),
+        *("repeat_interleave.self_int", "rsub.Scalar", "select.int", "sigmoid.default", "slice.Tensor"),
+        *("split.Tensor", "split_with_sizes.default", "stack.default", "sub.Tensor", "sum.dim_IntList"),
+        *("tanh.default", "to.device", "to.dtype", "unflatten.int", "unsqueeze.default"),
+        *("upsample_bilinear2d.vec", "upsample_nearest2d.vec", "where.self", "zeros_like.default"),
     )
 )
 """What the networks of this package are made of; aten has others that read and write files."""
