@@ -125,6 +125,12 @@ def test_the_renderer_is_left_as_it_was_and_its_weights_are_shared() -> None:
     assert {id(p) for p in faster.parameters()} <= {id(p) for p in plain.parameters()}
 
 
+def test_other_renderers_are_what_they_were() -> None:
+    for architecture in ({"network": "fast"}, {"network": "image", "history": 0}):
+        other = build(**architecture).renderer
+        assert exactly_faster(other) is other
+
+
 def test_half_precision_double_and_gradients_take_the_plain_way() -> None:
     plain = renderer()
     faster = exactly_faster(plain)
