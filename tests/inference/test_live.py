@@ -77,7 +77,7 @@ def test_a_slow_machine_drops_frames_and_keeps_time(model: Model, tmp_path: Path
             frames=":12",
             device="cpu",
             progress=lambda *report: told.append(report),
-        )
+        ).frames
         assert count == camera.taken == len(viewer.seen) == 12
         assert camera.dropped > 0
         assert camera.taken + camera.dropped == round(camera.seconds * RATE) + 1
@@ -93,7 +93,7 @@ def test_whoever_looks_on_ends_it(model: Model, tmp_path: Path, interrupt: bool)
     viewer = Viewer(4, interrupt=interrupt)
     with opened() as camera:
         options: dict[str, Any] = {"annotate": "edges", "device": "cpu", "show": viewer}
-        assert synthesize(model, camera, tmp_path / "out", **options) == 4
+        assert synthesize(model, camera, tmp_path / "out", **options).frames == 4
     pictures = [frame.image for frame in open_frames(tmp_path / "out")]
     assert all(np.array_equal(*pair) for pair in zip(pictures, viewer.seen, strict=True))
     assert hidden_or_partial(tmp_path) == []
@@ -225,7 +225,9 @@ def test_the_command_line_shows_writes_or_both(
     assert capsys.readouterr().out.startswith("3 frames rendered, ")
     assert main([*words, "2", "--out", str(out), "--show"]) == 0
     assert (len(panes.pop().seen), len(open_frames(out))) == (3, 3)
-    assert capsys.readouterr().out.endswith(f" a second in {out}\n")
+    told = capsys.readouterr().out
+    assert f" dropped in {out}: " in told
+    assert told.endswith(", float32, plain)\n")
     assert main([*words, "--out", str(out), "--frames", ":5"]) == 0
     assert (panes, len(open_frames(out))) == ([], 5)
     assert asked == ["", "2", ""]

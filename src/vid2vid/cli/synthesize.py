@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vid2vid.errors import UserError
 
 if TYPE_CHECKING:
+    from vid2vid.inference.synthesize import Rendering
     from vid2vid.video import Camera
 
 
@@ -31,6 +32,8 @@ def synthesize(
     native: bool = False,
     audio_from: Path | None = None,
     device: str = "auto",
+    precision: str = "auto",
+    path: str = "auto",
     seed: int = 0,
 ) -> None:
     """Render conditions with a trained model: one frame for each of them.
@@ -64,6 +67,10 @@ def synthesize(
         native: keep the size of the conditions instead
         audio_from (VIDEO): carry the sound of this video over (default: none; with --annotate the driver's)
         device: auto, cpu, cuda, cuda:1 or mps
+        precision (P): of the convolutions: float32, bf16, fp16; auto is bf16 on GPUs that compute in it
+        path (P): how the networks are run: plain, exact (without the work that label maps make needless),
+            compiled (slow to start; on a GPU recorded as a CUDA graph, too); auto is compiled on a GPU, else
+            exact where there is something to save. What ran is told at the end
         seed: of styles drawn at random
 
     Example:
@@ -87,7 +94,7 @@ def synthesize(
         seen = show or out is None
         window = stack.enter_context(Window(f"vid2vid: {model}")) if seen else None
         camera = None if webcam is None else stack.enter_context(open_camera(webcam))
-        count = run(
+        made = run(
             model,
             camera or conditions or "",
             out,
@@ -104,17 +111,19 @@ def synthesize(
             native=native,
             audio_from=audio_from,
             device=device,
+            precision=precision,
+            path=path,
             seed=seed,
             progress=stack.enter_context(Bar("synthesize")),
         )
-    print(_told(count, out, camera))
+    print(_told(made, out, camera))
     if camera is not None and camera.fault is not None:
         raise UserError(f"{camera.name}: {camera.fault}; all frames before that are rendered")
 
 
-def _told(count: int, out: Path | None, camera: Camera | None) -> str:
-    line = f"{count} frame{'' if count == 1 else 's'}"
+def _told(made: Rendering, out: Path | None, camera: Camera | None) -> str:
+    line = f"{made.frames} frame{'' if made.frames == 1 else 's'}"
     if camera is not None:
         line += f" rendered, {camera.dropped} dropped"
-        line += f", {(count - 1) / camera.seconds:.1f} a second" if camera.seconds else ""
-    return line if out is None else f"{line} in {out}"
+    where = "" if out is None else f" in {out}"
+    return f"{line}{where}: {made.seconds:.1f} s, {made.rate:.3g} frames a second ({made.running})"

@@ -154,13 +154,13 @@ class AnnotatedSource:
         classes = self.schema.labels
         assert classes is not None
         assert drawn.picture is not None
-        indices = relabelled[classes.indices(drawn.picture)].astype(np.int64)
+        indices = relabelled[classes.indices(drawn.picture)]
         if not self.schema.instances:
             return indices, None
         found = drawn.instances
         if found is None:
             found = tracker.components(indices, classes.foreground)
-        return indices, found.astype(np.int64)
+        return indices, found
 
 
 def open_fitting(spec: str, schema: ConditionSchema, device: str) -> Annotator:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +19,15 @@ from vid2vid.data import Dataset
 from vid2vid.data.crop import Crop, parse_crop
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
+from vid2vid.inference.accelerate import Running, accelerate, warm_up
 from vid2vid.inference.annotated import AnnotatedSource
+from vid2vid.inference.engine import Landing, Stages, Timing
 from vid2vid.inference.first_frame import choose_first_frames
 from vid2vid.inference.source import ConditionSource, Described
 from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
 from vid2vid.progress import Progress, silent
-from vid2vid.types import Size, to_picture
+from vid2vid.types import Size
 from vid2vid.video import Camera, PictureWriter, VideoWriter, open_writer
 from vid2vid.zoo import Model, load_model
 
@@ -31,6 +36,25 @@ LARGEST = 16384
 
 Show = Callable[[np.ndarray], bool]
 """Shows a picture to somebody; False: they want no more."""
+
+AHEAD = 2
+"""Frames that each stage works ahead, where nobody waits for them."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What has been rendered. frames: as many as there were conditions, unless it was ended; seconds: from
+    the first condition to the last frame, without what is done once (loading, warming up); running: by what.
+    """
+
+    frames: int
+    seconds: float
+    running: Running
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds else 0.0
 
 
 def synthesize(
@@ -51,10 +75,17 @@ def synthesize(
     native: bool = False,
     audio_from: Path | str | None = None,
     device: str = "auto",
+    precision: str = "auto",
+    path: str = "auto",
     seed: int = 0,
+    overlap: bool = True,
+    timing: Timing | None = None,
     progress: Progress = silent,
-) -> int:
+) -> Rendering:
     """Renders one frame for every condition, in constant memory.
+
+    Conditions are read and described, frames made and written at the same time, each in a thread of its own;
+    they are the frames that ``stream`` gives.
 
     Args:
         model: a model, its folder, a run, or the name of a bundled model.
@@ -80,18 +111,18 @@ def synthesize(
         native: keep the size of the conditions instead.
         audio_from: a video whose sound is carried over; None: the driver, where it has sound.
         device: auto, cpu, cuda, cuda:1, mps.
+        precision, path: how the networks are run; see ``accelerate``.
         seed: of what is random: styles that are drawn.
+        overlap: False: one thing after the other, without threads, to compare with.
+        timing: is told what took how long.
         progress: called after every frame.
-
-    Returns:
-        How many frames were made: as many as there are conditions, unless it was ended.
 
     Raises:
         UserError: model, conditions or pictures are missing, damaged or of the wrong kind.
     """
     where = pick_device(device)
-    renderer = (model if isinstance(model, Model) else load_model(model, where)).to(where)
-    renderer.renderer.eval()
+    loaded = (model if isinstance(model, Model) else load_model(model, where)).to(where)
+    renderer, running = accelerate(loaded, where, precision, path)
     wanted = None if native else _checked(size or renderer.size)
     subject = None if retarget is None else Path(retarget)
     part = None if crop is None else parse_crop(crop)
@@ -104,27 +135,75 @@ def synthesize(
     looks: list[Styling | None] = [Styling(renderer, style, seed) for style in styles]
     if not looks:
         looks = [Styling(renderer, seed=seed) if renderer.architecture.styles else None]
-    now: list[Described] = []
-    encoded = _encoded(source, renderer.schema, looks, where, now)
-    if renderer.architecture.given_flow:
-        encoded = _with_flow(encoded, Path(str(conditions)), source)
+    if running.warms:
+        warm_up(renderer, source.size, len(looks))
     first = [frame.expand(len(looks), -1, -1, -1) for frame in given]
+    clip = Path(str(conditions)) if renderer.architecture.given_flow else None
+    job = _Job(renderer, source, looks, first, where, clip, live)
     rate = source.rate or renderer.rate
-    with nullcontext() if out is None else open_writer(out, rate, audio_from=audio_from) as writer:
-        done = 0
+    begun = time.perf_counter()
+    with (
+        nullcontext() if out is None else open_writer(out, rate, audio_from=audio_from) as writer,
+        Stages((1 if live else AHEAD) if overlap else 0) as stages,
+    ):
+        done = job.run(stages, writer, show, timing, progress)
+        seconds = time.perf_counter() - begun
+    return Rendering(done, seconds, running)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a rendering needs, settled before it begins. clip: has the flow, where it is given."""
+
+    model: Model
+    source: ConditionSource | AnnotatedSource
+    looks: Sequence[Styling | None]
+    first: Sequence[Tensor]
+    device: torch.device
+    clip: Path | None
+    live: Camera | None
+
+    def run(
+        self,
+        stages: Stages,
+        writer: VideoWriter | PictureWriter | None,
+        show: Show | None,
+        timing: Timing | None,
+        progress: Progress,
+    ) -> int:
+        """Renders all; how many frames these were."""
+        live, done = self.live, 0
+        if timing is not None:
+            timing.stages = stages.seconds
         try:
-            for made in stream(renderer, encoded, first):
-                picture = _grid([to_picture(frame) for frame in made])
-                if writer is not None:
-                    _write(writer, picture, now[0])
+            for condition, landing in self._frames(stages, timing):
+                with stages.timed("encode"):
+                    picture = _grid(landing.pictures())
+                    if writer is not None:
+                        _write(writer, picture, condition)
                 done += 1
-                progress(done, source.total, f"{live.dropped} dropped" if live else "")
+                if timing is not None:
+                    timing.done.append(time.perf_counter())
+                progress(done, self.source.total, f"{live.dropped} dropped" if live else "")
                 if show is not None and not show(picture):
                     break
         except KeyboardInterrupt:  # how a camera is ended
             if live is None or not done:
                 raise
-    return done
+        return done
+
+    def _frames(self, stages: Stages, timing: Timing | None) -> Iterator[tuple[Described, Landing]]:
+        """Each with the name and the time of its condition."""
+        waiting: deque[Described] = deque()
+        described: Iterable[Described] = self.source if timing is None else timing.noting(self.source)
+        if stages.ahead != 1:  # else a condition would grow old between the two
+            described = stages.run("decode", described)
+        encoded = _encoded(described, self.model.schema, self.looks, self.device, waiting)
+        if self.clip is not None:
+            encoded = _with_flow(encoded, self.clip, self.source)
+        frames = stream(self.model, stages.run("condition", encoded), self.first)
+        for landing in stages.run("generate", map(Landing, frames)):
+            yield waiting.popleft(), landing
 
 
 def _open(
@@ -167,15 +246,16 @@ def _open(
 
 
 def _encoded(
-    source: ConditionSource | AnnotatedSource,
+    described: Iterable[Described],
     schema: ConditionSchema,
     looks: Sequence[Styling | None],
     device: torch.device,
-    now: list[Described],
+    waiting: deque[Described],
 ) -> Iterator[Tensor]:
-    """(looks, C, H, W) per frame: its condition, in every look. ``now`` tells what was drawn last."""
-    for item in source:
-        now[:] = [item]
+    """(looks, C, H, W) per frame: its condition, in every look. Names and times of those that are not frames
+    yet are in ``waiting``."""
+    for item in described:
+        waiting.append(Described(item.name, item.time))
         condition = item.encode(schema, device)
         objects = item.objects(schema, condition)
         yield torch.cat(
