@@ -159,7 +159,7 @@ def test_the_frames_are_those_of_one_thing_after_the_other(
     model = build(**architecture)
     options: dict[str, Any] = {"device": "cpu", "styles": ["0", "1"] if "styles" in architecture else ()}
     made = synthesize(model, clip, tmp_path / "engine", **options)
-    synthesize(model, clip, tmp_path / "plain", overlap=False, **options)
+    synthesize(model, clip, tmp_path / "plain", ahead=0, **options)
     pairs = list(zip(frames_of(tmp_path / "engine"), frames_of(tmp_path / "plain"), strict=True))
     assert len(pairs) == made.frames == FRAMES
     assert all(np.array_equal(*pair) for pair in pairs)
@@ -168,17 +168,24 @@ def test_the_frames_are_those_of_one_thing_after_the_other(
     assert made.rate == pytest.approx(FRAMES / made.seconds)
 
 
-@pytest.mark.parametrize("overlap", [True, False])
-def test_what_took_how_long_is_noted(clip: Path, tmp_path: Path, overlap: bool) -> None:
+@pytest.mark.parametrize("ahead", [0, 1, 2])
+def test_what_took_how_long_is_noted(clip: Path, tmp_path: Path, ahead: int) -> None:
     timing = Timing()
-    synthesize(build(), clip, tmp_path / "out.mp4", device="cpu", overlap=overlap, timing=timing)
-    assert list(timing.stages) != []
-    assert set(timing.stages) == {"decode", "condition", "generate", "encode"}
+    synthesize(build(), clip, tmp_path / "out.mp4", device="cpu", ahead=ahead, timing=timing)
+    reading = set() if ahead == 1 else {"decode"}
+    assert set(timing.stages) == {"condition", "generate", "encode"} | reading
     assert all(seconds > 0 for seconds in timing.stages.values())
     assert len(timing.begun) == len(timing.done) == FRAMES
     assert all(begun < done for begun, done in zip(timing.begun, timing.done, strict=True))
-    if not overlap:
+    if not ahead:
         assert all(done <= begun for done, begun in zip(timing.done, timing.begun[1:], strict=False))
+
+
+def test_conditions_may_come_at_a_pace(clip: Path) -> None:
+    timing = Timing(pace=0.02)
+    synthesize(build(), clip, show=lambda picture: True, device="cpu", timing=timing)
+    assert np.allclose(np.diff(timing.begun), 0.02)
+    assert timing.done[-1] - timing.begun[0] >= 0.1
 
 
 @pytest.mark.parametrize("stage", ["decode", "condition", "generate", "landing", "encode"])

@@ -172,18 +172,26 @@ class _Stage(Generic[Item]):
 
 @dataclass
 class Timing:
-    """What a rendering is asked to note. By frame: when its condition was asked for, and when it was written,
-    or shown; stages: the seconds that each has worked. All in seconds of ``time.perf_counter``."""
+    """What a rendering is asked to note, in seconds of ``time.perf_counter``.
 
+    pace: seconds between two conditions, which come as from a camera; 0: as soon as they are asked for.
+    begun, done: by frame, when its condition came, and when it was written or shown.
+    stages: the seconds that each has worked.
+    """
+
+    pace: float = 0.0
     begun: array[float] = field(default_factory=lambda: array("d"))
     done: array[float] = field(default_factory=lambda: array("d"))
     stages: dict[str, float] = field(default_factory=dict)
 
     def noting(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items; when each is asked for is noted."""
+        """The items, when their time has come, which is noted."""
         remaining = iter(items)
         while True:
-            self.begun.append(time.perf_counter())
+            now = time.perf_counter()
+            due = self.begun[-1] + self.pace if self.pace and self.begun else now
+            time.sleep(max(due - now, 0.0))
+            self.begun.append(due)
             try:
                 item = next(remaining)
             except StopIteration:

@@ -58,7 +58,7 @@ class Rendering:
 
 
 def synthesize(
-    model: Model | Path | str,
+    model: Model | Path | str | tuple[Model, Running],
     conditions: Path | str | Camera,
     out: Path | str | None = None,
     *,
@@ -78,7 +78,7 @@ def synthesize(
     precision: str = "auto",
     path: str = "auto",
     seed: int = 0,
-    overlap: bool = True,
+    ahead: int | None = None,
     timing: Timing | None = None,
     progress: Progress = silent,
 ) -> Rendering:
@@ -88,7 +88,8 @@ def synthesize(
     they are the frames that ``stream`` gives.
 
     Args:
-        model: a model, its folder, a run, or the name of a bundled model.
+        model: a model, its folder, a run, or the name of a bundled model; or what ``accelerate`` has made of
+            one, on the device.
         conditions: a clip folder, a folder of condition pictures, or a video of them.
         out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions; None:
             nothing is written.
@@ -113,7 +114,8 @@ def synthesize(
         device: auto, cpu, cuda, cuda:1, mps.
         precision, path: how the networks are run; see ``accelerate``.
         seed: of what is random: styles that are drawn.
-        overlap: False: one thing after the other, without threads, to compare with.
+        ahead: frames that each stage works ahead, see ``Stages``; None: 1 from a camera, else 2. 0: one thing
+            after the other, without threads, to compare with.
         timing: is told what took how long.
         progress: called after every frame.
 
@@ -121,8 +123,11 @@ def synthesize(
         UserError: model, conditions or pictures are missing, damaged or of the wrong kind.
     """
     where = pick_device(device)
-    loaded = (model if isinstance(model, Model) else load_model(model, where)).to(where)
-    renderer, running = accelerate(loaded, where, precision, path)
+    if isinstance(model, tuple):
+        renderer, running = model
+    else:
+        loaded = (model if isinstance(model, Model) else load_model(model, where)).to(where)
+        renderer, running = accelerate(loaded, where, precision, path)
     wanted = None if native else _checked(size or renderer.size)
     subject = None if retarget is None else Path(retarget)
     part = None if crop is None else parse_crop(crop)
@@ -144,7 +149,7 @@ def synthesize(
     begun = time.perf_counter()
     with (
         nullcontext() if out is None else open_writer(out, rate, audio_from=audio_from) as writer,
-        Stages((1 if live else AHEAD) if overlap else 0) as stages,
+        Stages((1 if live else AHEAD) if ahead is None else ahead) as stages,
     ):
         done = job.run(stages, writer, show, timing, progress)
         seconds = time.perf_counter() - begun
