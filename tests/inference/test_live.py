@@ -126,7 +126,10 @@ def test_first_frames_belong_to_the_first_that_are_seen(model: Model, tmp_path: 
 def test_what_does_not_fit_is_told(model: Model) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, "camera 0: sees raw frames; add --annotate NAME"),
-        ({"annotate": "edges", "frames": "5:"}, "--frames 5:: a camera has no other frames than its next"),
+        (
+            {"annotate": "edges", "frames": "5:"},
+            "--frames 5:: what is live has no other frames than its next",
+        ),
         ({"annotate": "edges", "frames": ":-2"}, "write :N for N"),
         ({"annotate": "edges", "crop": "0,0,99,9"}, "camera 0: the crop 0,0,99,9 reaches outside its 64x48"),
         ({"annotate": "edges", "retarget": "x"}, "is for points, and edges finds none"),

@@ -43,7 +43,7 @@ def test_every_figure_is_there_and_fits_the_others(out: Path) -> None:
     report = json.loads((out / "bench.json").read_text())
     assert set(report["machine"]) >= {"cpu", "cores", "memory_gib", "torch", "threads"}
     assert report["model"] == "tiny"
-    assert report["running"] == {way: report["running"]["engine"] for way in ("baseline", "engine")}
+    assert report["running"] == dict.fromkeys(("baseline", "engine"), report["running"]["engine"])
     assert [row["size"] for row in report["sizes"]] == ["48x32", "32x32"]
     for row in report["sizes"]:
         assert len(row["ratios"]) == 2

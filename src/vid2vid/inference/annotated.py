@@ -19,7 +19,7 @@ from vid2vid.inference.driver import open_driver
 from vid2vid.inference.point_drawing import PointDrawing
 from vid2vid.inference.source import Described, relabelling
 from vid2vid.types import Frame, Size
-from vid2vid.video import Camera, resize_picture
+from vid2vid.video import Live, resize_picture
 
 
 class AnnotatedSource:
@@ -52,7 +52,7 @@ class AnnotatedSource:
 
     def __init__(
         self,
-        driver: Path | Camera,
+        driver: Path | Live,
         spec: str,
         schema: ConditionSchema,
         size: Size | None = None,

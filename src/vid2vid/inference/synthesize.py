@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,13 @@ from vid2vid.inference.accelerate import Running, accelerate, warm_up
 from vid2vid.inference.annotated import AnnotatedSource
 from vid2vid.inference.engine import Landing, Stages, Timing
 from vid2vid.inference.first_frame import choose_first_frames
+from vid2vid.inference.live_source import LiveSource
 from vid2vid.inference.source import ConditionSource, Described
 from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
-from vid2vid.video import Camera, PictureWriter, VideoWriter, open_writer
+from vid2vid.video import Live, PictureWriter, StreamWriter, VideoWriter, is_stream, open_writer
 from vid2vid.zoo import Model, load_model
 
 LARGEST = 16384
@@ -37,8 +39,13 @@ LARGEST = 16384
 Show = Callable[[np.ndarray], bool]
 """Shows a picture to somebody; False: they want no more."""
 
+Source = ConditionSource | AnnotatedSource | LiveSource
+
 AHEAD = 2
 """Frames that each stage works ahead, where nobody waits for them."""
+
+
+_Writer = VideoWriter | PictureWriter | StreamWriter
 
 
 @dataclass(frozen=True)
@@ -59,9 +66,10 @@ class Rendering:
 
 def synthesize(
     model: Model | Path | str | tuple[Model, Running],
-    conditions: Path | str | Camera,
+    conditions: Path | str | Live,
     out: Path | str | None = None,
     *,
+    format: str | None = None,
     show: Show | None = None,
     annotate: str | None = None,
     first_frames: Sequence[Path | str] = (),
@@ -90,13 +98,15 @@ def synthesize(
     Args:
         model: a model, its folder, a run, or the name of a bundled model; or what ``accelerate`` has made of
             one, on the device.
-        conditions: a clip folder, a folder of condition pictures, or a video of them.
-        out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions; None:
-            nothing is written.
+        conditions: a clip folder, a folder of condition pictures, or a video of them; or an open pipe that
+            they come through (``video.open_pipe``).
+        out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions; or "-"
+            or an address, see ``video.StreamWriter``, which also takes ``format``; None: nothing is written.
         show: is given every picture, (H, W, 3) uint8, when it is made; where it says False, it was the last.
         annotate: the conditions are still to be drawn, by this annotator ("edges", ...); ``conditions`` then
             is the driver: a video, a folder of pictures or a clip, of which the frames are taken, or an open
-            camera. From this the newest frame is rendered, others are dropped; it ends well at Ctrl-C.
+            camera or pipe. From a camera the newest frame is rendered, others are dropped. What is live ends
+            well at Ctrl-C.
         first_frames: where the first frames come from; see ``choose_first_frames``. None: the model's image
             generator, if it has one, else the renderer makes its own.
         styles: how objects look, for a model with styles; see ``Styling``. Several are rendered at once, side
@@ -131,10 +141,10 @@ def synthesize(
     wanted = None if native else _checked(size or renderer.size)
     subject = None if retarget is None else Path(retarget)
     part = None if crop is None else parse_crop(crop)
-    live = conditions if isinstance(conditions, Camera) else None
+    live = conditions if isinstance(conditions, Live) else None
     driver = live or Path(str(conditions))
     source = _open(driver, annotate, renderer, wanted, frames, relabel, subject, part, smooth, device)
-    if isinstance(source, AnnotatedSource):
+    if isinstance(source, AnnotatedSource) and not is_stream(out):
         audio_from = audio_from or source.sound
     renderer, given = choose_first_frames(renderer, first_frames, source, where)
     looks: list[Styling | None] = [Styling(renderer, style, seed) for style in styles]
@@ -148,7 +158,7 @@ def synthesize(
     rate = source.rate or renderer.rate
     begun = time.perf_counter()
     with (
-        nullcontext() if out is None else open_writer(out, rate, audio_from=audio_from) as writer,
+        nullcontext() if out is None else _writer(out, rate, audio_from, format) as writer,
         Stages((1 if live else AHEAD) if ahead is None else ahead) as stages,
     ):
         done = job.run(stages, writer, show, timing, progress)
@@ -161,17 +171,17 @@ class _Job:
     """What a rendering needs, settled before it begins. clip: has the flow, where it is given."""
 
     model: Model
-    source: ConditionSource | AnnotatedSource
+    source: Source
     looks: Sequence[Styling | None]
     first: Sequence[Tensor]
     device: torch.device
     clip: Path | None
-    live: Camera | None
+    live: Live | None
 
     def run(
         self,
         stages: Stages,
-        writer: VideoWriter | PictureWriter | None,
+        writer: _Writer | None,
         show: Show | None,
         timing: Timing | None,
         progress: Progress,
@@ -195,6 +205,9 @@ class _Job:
         except KeyboardInterrupt:  # how a camera is ended
             if live is None or not done:
                 raise
+        finally:
+            if live is not None:
+                live.stop()  # a thread that waits for its next picture waits no more
         return done
 
     def _frames(self, stages: Stages, timing: Timing | None) -> Iterator[tuple[Described, Landing]]:
@@ -212,7 +225,7 @@ class _Job:
 
 
 def _open(
-    driver: Path | Camera,
+    driver: Path | Live,
     annotate: str | None,
     model: Model,
     size: Size | None,
@@ -222,14 +235,15 @@ def _open(
     crop: Crop | None,
     smooth: bool,
     device: str,
-) -> ConditionSource | AnnotatedSource:
+) -> Source:
     if annotate is None:
-        if isinstance(driver, Camera):
-            raise UserError(
-                f"{driver.name}: sees raw frames; add --annotate NAME, as the training set was made with"
-            )
         if crop is not None:
             raise UserError("--crop: is for raw frames; add --annotate, or prepare the conditions cropped")
+        if isinstance(driver, Live):
+            if retarget is not None or smooth:
+                word = "--smooth" if retarget is None else f"--retarget {retarget}"
+                raise UserError(f"{word}: {driver.name} holds no landmarks; add --annotate, or drop it")
+            return LiveSource(driver, model.schema, size, frames, relabel)
         return ConditionSource(driver, model.schema, size, frames, relabel, retarget, smooth)
     if model.architecture.given_flow:
         raise UserError(
@@ -268,9 +282,7 @@ def _encoded(
         )
 
 
-def _with_flow(
-    encoded: Iterator[Tensor], clip: Path, source: ConditionSource | AnnotatedSource
-) -> Iterator[Tensor]:
+def _with_flow(encoded: Iterator[Tensor], clip: Path, source: Source) -> Iterator[Tensor]:
     """Conditions with the flow of the clip's real frames, for a model that does not predict its own."""
     if not clip.is_dir():
         raise UserError(f"{clip}: this model is handed the flow of real frames; give a clip folder with them")
@@ -295,7 +307,17 @@ def _checked(size: Size) -> Size:
     return size
 
 
-def _write(writer: VideoWriter | PictureWriter, picture: np.ndarray, condition: Described) -> None:
+def _writer(out: Path | str, rate: Fraction, audio_from: Path | str | None, format: str | None) -> _Writer:
+    if is_stream(out):
+        if audio_from is not None:
+            raise UserError(f"--audio-from {audio_from}: {out} is sent without sound; drop it")
+        return StreamWriter(str(out), rate, format=format)
+    if format is not None:
+        raise UserError(f"--format {format}: is for streams; the suffix of {out} says what a file is")
+    return open_writer(out, rate, audio_from=audio_from)
+
+
+def _write(writer: _Writer, picture: np.ndarray, condition: Described) -> None:
     if isinstance(writer, PictureWriter):
         # The suffix is given too, or a condition "a.jpg.png" would become a lossy a.jpg.
         writer.write(picture, name=condition.name and f"{condition.name}{writer.suffix}")
