@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,21 +65,24 @@ def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
             accelerate(model, CPU, **options)
         with pytest.raises(UserError, match=told):
             synthesize(model, write_clip(tmp_path / "clip", 2), tmp_path / "x.mp4", device="cpu", **options)
-    with pytest.raises(UserError, match="--path exact: there is nothing to save in this network"):
+    with pytest.raises(UserError, match="--path exact: there is nothing to save but in"):
         accelerate(build(network="image", history=0), CPU, path="exact")
     monkeypatch.setattr(room, "compiler_fault", lambda device: "no C++ compiler")
     with pytest.raises(UserError, match=r"--path compiled: .*no C\+\+ compiler"):
         accelerate(model, CPU, path="compiled")
 
 
-def test_an_exported_model_is_run_as_it_is() -> None:
-    backend = SimpleNamespace(history=2, condition_channels=4, name="onnxruntime")
-    model = replace(build(), renderer=backend)  # type: ignore[arg-type]
-    same, running = accelerate(model, CPU)
-    assert same.renderer is backend
-    assert running.path == "onnxruntime"
-    with pytest.raises(UserError, match="--precision: an exported model is run as it was exported"):
-        accelerate(model, CPU, "bf16")
+def test_exact_savings_are_taken_on_a_processor_and_change_nothing_but_rounding() -> None:
+    model, conditions = build(), label_conditions(4)
+    fast, running = accelerate(model, CPU)
+    assert (running.precision, running.path) == ("float32", "exact savings")
+    state = model.renderer.init_state(conditions[0])
+    for condition in conditions:
+        with torch.inference_mode():
+            made, _ = fast.renderer.step(condition, state)
+            output, state = model.renderer.step(condition, state)
+        assert torch.allclose(made.frame, output.frame, atol=1e-4)
+    assert accelerate(model, CPU, "bf16")[1].path == "plain"
 
 
 def played_back(work: Work) -> tuple[GeneratorOutput, Callable[[], None]]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 import torch
@@ -14,17 +12,18 @@ from torch import Tensor, nn
 
 from vid2vid.device import compiler_fault
 from vid2vid.errors import UserError
+from vid2vid.inference.exact import exactly_faster
 from vid2vid.inference.recorded import Recorded
 from vid2vid.inference.stream import stream
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import GeneratorOutput, RecurrentState, Size
 from vid2vid.zoo import Model
+from vid2vid.zoo.exported.renderer import ExportedRenderer
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 Path = Literal["auto", "plain", "exact", "compiled"]
 
 _TYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_EXACT = "vid2vid.inference.exact"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def accelerate(
             computes in it, else float32.
         path: plain: the networks as they are. exact: without the work that label maps make needless; the same
             frames but for rounding. compiled: by ``torch.compile``, and on a GPU recorded as a CUDA graph.
-            auto: on a GPU compiled, else exact; what cannot be had is left out.
+            auto: on a GPU compiled, on a processor exact in float32; what cannot be had is left out.
 
     Raises:
         UserError: no such precision or path, or not on this device, or not of this model.
@@ -63,13 +62,13 @@ def accelerate(
             raise UserError(f"--{option} {word}: there are {', '.join(get_args(known))}")
     name = _device_name(device)
     renderer: Any = model.renderer
-    if not isinstance(renderer, nn.Module):
+    if isinstance(renderer, ExportedRenderer):
         if (precision, path) != ("auto", "auto"):
             raise UserError(
                 f"--{'path' if precision == 'auto' else 'precision'}: an exported model is run as it was "
                 "exported; leave it out, or give the model itself"
             )
-        return model, Running(name, "float32", getattr(renderer, "name", "exported"))
+        return model, Running(name, "float32", f"exported ({renderer.facts.get('format', 'file')})")
     renderer.eval()
     if precision == "fp16" and device.type == "cpu":
         raise UserError("--precision fp16: processors do not compute in it; take bf16, or leave it out")
@@ -78,9 +77,15 @@ def accelerate(
         precision = "bf16" if narrow else "float32"
     done, wanted = [], path
     if wanted == "auto":
-        wanted = "compiled" if device.type == "cuda" else "exact" if _may_be_exact(renderer) else "plain"
+        exact = isinstance(renderer, Renderer) and device.type == "cpu" and precision == "float32"
+        wanted = "compiled" if device.type == "cuda" else "exact" if exact else "plain"
     if wanted == "exact":
-        renderer = _exact(renderer)
+        if not isinstance(renderer, Renderer) or device.type != "cpu" or precision != "float32":
+            raise UserError(
+                "--path exact: there is nothing to save but in the published networks, in float32 on a "
+                "processor; leave --path out"
+            )
+        renderer = exactly_faster(renderer)
         done.append("exact savings")
     if precision != "float32":
         renderer = Narrow(renderer, _TYPES[precision], device)
@@ -147,19 +152,6 @@ def _compiled(renderer: Any, device: torch.device, required: bool) -> tuple[Any,
         renderer = Recorded(renderer)
         done.append("CUDA graph")
     return renderer, done
-
-
-def _may_be_exact(renderer: Any) -> bool:
-    return isinstance(renderer, Renderer) and find_spec(_EXACT) is not None
-
-
-def _exact(renderer: Any) -> Any:
-    if not _may_be_exact(renderer):
-        raise UserError("--path exact: there is nothing to save in this network; leave --path out")
-    from vid2vid.inference.exact import exactly_faster  # type: ignore[import-not-found,unused-ignore]
-
-    faster: Callable[[Renderer], Renderer] = exactly_faster
-    return faster(renderer)
 
 
 def _place(model: Model) -> torch.device | None:

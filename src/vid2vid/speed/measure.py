@@ -31,6 +31,7 @@ from vid2vid.speed.usage import Usage, forget_peak, peak_mib, usage_now
 from vid2vid.types import Size
 from vid2vid.video import make_folder, whole_file
 from vid2vid.zoo import Model, load_model
+from vid2vid.zoo.exported.renderer import ExportedRenderer
 from vid2vid.zoo.files import write_json
 
 SAMPLES = 100
@@ -98,6 +99,8 @@ def bench(
         raise UserError(
             "bench: this model is handed the flow of real frames, and there are none; try another"
         )
+    if isinstance(plain.renderer, ExportedRenderer) and not alone:
+        raise UserError("bench: an exported model has no plain way to compare with; add --alone")
     if out is not None:
         make_folder(Path(out))
     ways = [_Way("engine", *accelerate(plain, where, precision, path), ahead)]
