@@ -24,7 +24,7 @@ RANKS = (
     {"data", "models"},
     {"losses", "inference", "zoo", "prediction"},
     {"evaluation"},
-    {"training", "preference"},
+    {"training", "preference", "speed"},
     {"experiments"},
     {"cli", "studio", "__main__"},
 )

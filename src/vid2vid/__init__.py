@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vid2vid.experiments import ablate
     from vid2vid.inference import export, stream, synthesize
     from vid2vid.preference.conduct import study
+    from vid2vid.speed import bench
     from vid2vid.training import train
     from vid2vid.zoo import import_checkpoints, info
     from vid2vid.zoo import load_model as load
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ablate": ("vid2vid.experiments", "ablate"),
+    "bench": ("vid2vid.speed", "bench"),
     "check": ("vid2vid.data.doctor", "check_dataset"),
     "evaluate": ("vid2vid.evaluation", "evaluate"),
     "export": ("vid2vid.inference", "export"),
@@ -38,6 +40,7 @@ that ``import vid2vid`` stays quick."""
 __all__ = [
     "__version__",
     "ablate",
+    "bench",
     "check",
     "evaluate",
     "export",

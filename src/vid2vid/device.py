@@ -26,6 +26,20 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
+def compiler_fault(device: torch.device) -> str | None:
+    """Why ``torch.compile`` cannot be had for this device here, in a few words; None where it can."""
+    try:
+        torch.compile(_probe)(torch.ones(2, device=device))
+    except Exception as error:  # whatever a compiler that is missing, or too old, comes up with
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        return lines[0][:120]
+    return None
+
+
+def _probe(x: torch.Tensor) -> torch.Tensor:
+    return (x + 1).sum()
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """Where ``precision`` is bfloat16, convolutions compute in it; float32 leaves everything as it is. On the
     device "meta" nothing is computed, nor counted in anything else."""

@@ -137,12 +137,18 @@ class RecurrentState(_TensorBundle):
     filled: int | Tensor = 0
 
 
-def to_tensor(pictures: np.ndarray) -> Tensor:
-    """Pictures (..., H, W, 3) uint8 to (..., 3, H, W) float in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pictures, -1, -3))).float() / 127.5 - 1
+def to_tensor(pictures: np.ndarray | Tensor) -> Tensor:
+    """Pictures (..., H, W, 3) uint8 to (..., 3, H, W) float in [-1, 1], where they are."""
+    given = pictures if isinstance(pictures, Tensor) else torch.from_numpy(np.ascontiguousarray(pictures))
+    return given.movedim(-1, -3).contiguous().float() / 127.5 - 1
+
+
+def to_bytes(frames: Tensor) -> Tensor:
+    """Frames (B, 3, H, W) in [-1, 1] to (B, H, W, 3) uint8, where they are; values outside are clipped."""
+    scaled = ((frames.detach().float().clamp(-1, 1) + 1) * 127.5).round().byte()
+    return scaled.permute(0, 2, 3, 1).contiguous()
 
 
 def to_picture(frame: Tensor) -> np.ndarray:
     """A frame (3, H, W) in [-1, 1] to a picture (H, W, 3) uint8; values outside are clipped."""
-    scaled = ((frame.detach().float().clamp(-1, 1) + 1) * 127.5).round().byte()
-    return scaled.permute(1, 2, 0).cpu().numpy()
+    return to_bytes(frame[None])[0].cpu().numpy()

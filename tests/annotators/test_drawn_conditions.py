@@ -153,7 +153,7 @@ def test_what_is_missing_is_said(clip: Path) -> None:
 
 
 def rendered(clip: Path, run: Path, out: Path, **options: Any) -> np.ndarray:
-    count = synthesize(run, clip, out, device="cpu", **options)
+    count = synthesize(run, clip, out, device="cpu", **options).frames
     pictures = sorted(out.glob("*.png"))
     assert len(pictures) == count
     return read_picture(pictures[-1])

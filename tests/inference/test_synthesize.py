@@ -41,7 +41,7 @@ def spoilt(clip: Path, tmp_path: Path) -> Path:
 
 
 def render(model: Model, conditions: Path, out: Path, **options: Any) -> list[np.ndarray]:
-    count = synthesize(model, conditions, out, **{"device": "cpu"} | options)
+    count = synthesize(model, conditions, out, **{"device": "cpu", "path": "plain"} | options).frames
     source = open_frames(out)
     assert len(source) == count
     return [frame.image for frame in source]

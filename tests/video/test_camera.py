@@ -86,7 +86,7 @@ def test_one_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     with opened("testsrc2=size=64x48:rate=1,realtime") as eye:
         frames = eye.frames()
         next(frames)
-        monkeypatch.setattr(camera, "PATIENCE", 0.2)
+        monkeypatch.setattr(eye, "_patience", 0.2)
         assert next(frames, None) is None
         assert eye.fault == "gave no picture for 0.2 seconds"
     eye._thread.join(10)

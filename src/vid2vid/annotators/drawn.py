@@ -81,7 +81,7 @@ DRAWN: Mapping[str, DrawnCondition] = {
 """As published: face, openpose, dance; of our own: face_sketch, pose."""
 
 
-def image_tensor(pictures: np.ndarray, name: str) -> Tensor:
+def image_tensor(pictures: np.ndarray | Tensor, name: str) -> Tensor:
     """Condition pictures (..., H, W, C) uint8 to (..., C, H, W) in the range that networks take them in."""
     drawn = DRAWN.get(name)
     signed = drawn is None or drawn.signed or pictures.shape[-1] != drawn.channels

@@ -1,4 +1,8 @@
-"""``python -m vid2vid.decoder VIDEO``: answers requests about one video until nobody asks any more."""
+"""``python -m vid2vid.decoder VIDEO``: answers requests about one video until nobody asks any more.
+
+``python -m vid2vid.decoder --pipe DESCRIPTOR HEX`` takes it from a pipe of which the bytes HEX have
+been read.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import av
 
-from vid2vid.decoder.container import UNKNOWN, Video, check_memory, decode, scan
-from vid2vid.decoder.frames import Colours, frames_from
+from vid2vid.decoder.container import UNKNOWN, PipedVideo, Video, check_memory, decode, scan, stream_facts
+from vid2vid.decoder.frames import Colours, frames_from, frames_on
 from vid2vid.decoder.sound import send_sound
 from vid2vid.errors import UserError
 
@@ -48,6 +53,7 @@ class Requests:
         self.answers = answers
         self.colours = Colours()
         self.frames: Iterator[av.VideoFrame] = iter(())
+        self.stay = ExitStack()
 
     def scan(self) -> None:
         """What the packets tell: ``about``, then stamps and key frames as int64."""
@@ -64,12 +70,19 @@ class Requests:
         """Get ready to decode; nothing is answered."""
         self.frames = frames_from(self.video, keys, target, threads)
 
-    def take(self, target: int | None, skip: int, count: int) -> None:
+    def play(self) -> None:
+        """What a stream tells of itself, ``about``; its frames can be taken then, once."""
+        opened = self.stay.enter_context(self.video.opened(threads=False))
+        self._send(stream_facts(*opened))
+        self.frames = frames_on(self.video, *opened)
+
+    def take(self, target: int | None, skip: int, count: int | None) -> None:
         """The next frames, each with its stamp, then an ``end`` where fewer than ``count`` are left.
 
         Args:
             target: pass over frames before this stamp.
             skip: pass over so many more.
+            count: None: all.
         """
         for frame in self.frames:
             if target is not None and (frame.pts is None or frame.pts < target):
@@ -88,8 +101,8 @@ class Requests:
                 },
                 memoryview(plane)[: plane.line_size * rgb.height],
             )
-            count -= 1
-            if not count:
+            count = None if count is None else count - 1
+            if count == 0:
                 return
         self._send({"end": True})
 
@@ -104,11 +117,11 @@ class Requests:
         self.video.limits.step()
 
 
-def main(path: str) -> None:
+def main(path: str, descriptor: str = "", head: str = "") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     answers = Answers()
     try:
-        video = Video(path)
+        video = PipedVideo(int(descriptor), bytes.fromhex(head)) if path == "--pipe" else Video(path)
         requests = Requests(video, answers)
         for line in sys.stdin.buffer:
             video.limits.step()
@@ -129,4 +142,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

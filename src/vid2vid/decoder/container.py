@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import FileIO
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import av.audio.codeccontext
@@ -70,6 +70,12 @@ class Video:
         self.processors = _processors()
         self.limits = Limits(self.size)
 
+    options: ClassVar = _OPTIONS
+
+    def rewind(self) -> None:
+        """Back to the first byte."""
+        self.seek(0)
+
     @contextmanager
     def opened(self, threads: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
         """The container and its video stream, ready to decode. Raises UserError where there is none.
@@ -104,9 +110,9 @@ class Video:
     def container(self) -> Iterator[InputContainer]:
         """The file as libav sees it, from its beginning. Raises UserError where it is no video."""
         self.limits.step()
-        self.seek(0)
+        self.rewind()
         try:
-            container = av.open(self, options=_OPTIONS, buffer_size=_BUFFER, io_open=_refuse)
+            container = av.open(self, options=self.options, buffer_size=_BUFFER, io_open=_refuse)
         except (av.FFmpegError, OSError, ValueError) as error:
             check_memory(error)
             raise UserError(self._why_unreadable()) from error
@@ -146,6 +152,51 @@ class Video:
             length = int.from_bytes(header[8:16], "big") if length == 1 else length or self.size
             position, first = position + max(length, 8), False
         return not first
+
+
+class PipedVideo(Video):
+    """A video that comes through a pipe: read once, from its beginning, for as long as it likes.
+
+    Args:
+        descriptor: of the pipe, open for reading.
+        head: the bytes of it that have been read already.
+    """
+
+    # What is live is to be seen soon, not to be known exactly.
+    options: ClassVar = {
+        **_OPTIONS,
+        "probesize": str(1 << 20),
+        "analyzeduration": "1000000",
+    }
+
+    def __init__(self, descriptor: int, head: bytes) -> None:
+        self.name, self.size = "pipe", len(head) or 1
+        self.processors = 1
+        self._pipe, self._head = FileIO(descriptor), head
+        self.limits = Limits(0)
+        self.read: Any = self._read_on
+
+    def rewind(self) -> None:
+        """There is no way back, and none is needed."""
+
+    def packets(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+        """Those packets, as many as come."""
+        for packet in packets:
+            self.limits.step()
+            yield packet
+
+    def _read_on(self, count: int) -> bytes:
+        """What is there, at most so much; waiting for it is no fault of the stream."""
+        if self._head:
+            data, self._head = self._head[:count], self._head[count:]
+            return data
+        self.limits.rest()
+        data = self._pipe.read(count) or b""
+        self.limits.step()
+        return data
+
+    def _why_unreadable(self) -> str:
+        return "no video stream that can be read; pipe MPEG-TS, Matroska, MJPEG, Y4M or PNGs"
 
 
 def check_memory(error: BaseException) -> None:
@@ -219,19 +270,26 @@ def scan(video: Video) -> Scan:
         except (av.FFmpegError, EOFError) as error:
             check_memory(error)  # else the rest is unreadable: the length tells
         about = {
-            "width": stream.width,
-            "height": stream.height,
-            "time_base": _ratio(stream.time_base),
-            "average_rate": _ratio(stream.average_rate),
-            "guessed_rate": _ratio(stream.guessed_rate),
-            "codec": stream.codec_context.name,
-            "format": container.format.name,
+            **stream_facts(container, stream),
             "frames": max(0, stream.frames),
             "duration": None if container.duration is None else container.duration / av.time_base,
             "end": end - (container.start_time or 0) / av.time_base,
             "has_audio": bool(container.streams.audio),
         }
     return Scan(about, stamps, keys)
+
+
+def stream_facts(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
+    """What the beginning of a file or stream says of its pictures."""
+    return {
+        "width": stream.width,
+        "height": stream.height,
+        "time_base": _ratio(stream.time_base),
+        "average_rate": _ratio(stream.average_rate),
+        "guessed_rate": _ratio(stream.guessed_rate),
+        "codec": stream.codec_context.name,
+        "format": container.format.name,
+    }
 
 
 def decode(video: Video, limit: int | None) -> tuple[dict[str, Any], array[int]]:

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from vid2vid.decoder.container import DamagedStream, Video, decode_packets
+from vid2vid.decoder.container import UNKNOWN, DamagedStream, Video, decode_packets
 
 # Without these flags swscale rounds coarsely and halves the chroma resolution of the result.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -36,6 +36,15 @@ def frames_from(
             if frame.is_corrupt:
                 return
             yield frame
+
+
+def frames_on(video: Video, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Frames of a stream that cannot be asked again, until it ends; damaged ones are passed over."""
+    packets = video.packets(container.demux(stream))
+    with suppress(DamagedStream):
+        for frame in decode_packets(stream, packets, lenient_before=-UNKNOWN):
+            if not frame.is_corrupt:
+                yield frame
 
 
 class Colours:

@@ -191,8 +191,10 @@ class _Work:
             first_frames=_given(self.grid, clip),
             frames=self.grid.test_frames,
             device=self.device,
+            precision="float32",
+            path="plain",
             progress=progress,
-        )
+        ).frames
         # The first frame that is made warms up what the others find ready.
         warm = times[self.grid.given :]
         self.measured["rendered"][clip.name] = {

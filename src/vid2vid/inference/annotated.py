@@ -19,7 +19,7 @@ from vid2vid.inference.driver import open_driver
 from vid2vid.inference.point_drawing import PointDrawing
 from vid2vid.inference.source import Described, relabelling
 from vid2vid.types import Frame, Size
-from vid2vid.video import Camera, resize_picture
+from vid2vid.video import Live, resize_picture
 
 
 class AnnotatedSource:
@@ -52,7 +52,7 @@ class AnnotatedSource:
 
     def __init__(
         self,
-        driver: Path | Camera,
+        driver: Path | Live,
         spec: str,
         schema: ConditionSchema,
         size: Size | None = None,
@@ -154,13 +154,13 @@ class AnnotatedSource:
         classes = self.schema.labels
         assert classes is not None
         assert drawn.picture is not None
-        indices = relabelled[classes.indices(drawn.picture)].astype(np.int64)
+        indices = relabelled[classes.indices(drawn.picture)]
         if not self.schema.instances:
             return indices, None
         found = drawn.instances
         if found is None:
             found = tracker.components(indices, classes.foreground)
-        return indices, found.astype(np.int64)
+        return indices, found
 
 
 def open_fitting(spec: str, schema: ConditionSchema, device: str) -> Annotator:

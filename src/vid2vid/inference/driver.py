@@ -16,7 +16,7 @@ from vid2vid.data.dataset import parse_part
 from vid2vid.data.footage import frames_in
 from vid2vid.errors import UserError
 from vid2vid.types import Frame, Size
-from vid2vid.video import Camera, PictureFolder, open_frames
+from vid2vid.video import Live, PictureFolder, open_frames
 
 _LOOK = 2.0
 """Seconds, from the first frame that shows somebody, in which a camera is looked through."""
@@ -99,7 +99,7 @@ class RecordedDriver:
 
 
 class LiveDriver:
-    """An open camera. part: ``:N`` for its first N frames; None: until it ends.
+    """An open camera or pipe. part: ``:N`` for its first N frames; None: until it ends.
 
     Raises:
         UserError: another part, for what a camera sees has no end to count from.
@@ -108,13 +108,15 @@ class LiveDriver:
     look = _LOOK
     sound: Path | None = None
 
-    def __init__(self, camera: Camera, part: str | None = None) -> None:
+    def __init__(self, camera: Live, part: str | None = None) -> None:
         self._camera = camera
         self.path: Path | str = camera.name
         self.size, self.rate = camera.size, camera.rate
         wanted = parse_part(part)
         if wanted.start or (wanted.stop is not None and wanted.stop < 1):
-            raise UserError(f"--frames {part}: a camera has no other frames than its next; write :N for N")
+            raise UserError(
+                f"--frames {part}: what is live has no other frames than its next; write :N for N"
+            )
         self.total: int | None = wanted.stop
         self.picks = range(sys.maxsize if wanted.stop is None else wanted.stop)
 
@@ -127,6 +129,6 @@ class LiveDriver:
         return takewhile(lambda frame: frame.time < _WAIT, self._camera.frames())
 
 
-def open_driver(driver: Path | Camera, part: str | None) -> Driver:
+def open_driver(driver: Path | Live, part: str | None) -> Driver:
     """A file's frames, or a camera's. Raises UserError."""
-    return LiveDriver(driver, part) if isinstance(driver, Camera) else RecordedDriver(driver, part)
+    return LiveDriver(driver, part) if isinstance(driver, Live) else RecordedDriver(driver, part)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vid2vid.errors import UserError
 from vid2vid.inference.annotated import AnnotatedSource
+from vid2vid.inference.live_source import LiveSource
 from vid2vid.inference.source import ConditionSource
 from vid2vid.types import to_tensor
 from vid2vid.video import PICTURE_SUFFIXES, open_frames, read_picture, resize_picture
@@ -21,7 +22,10 @@ SELF_MADE = "self"
 
 
 def choose_first_frames(
-    model: Model, words: Sequence[Path | str], source: ConditionSource | AnnotatedSource, device: torch.device
+    model: Model,
+    words: Sequence[Path | str],
+    source: ConditionSource | AnnotatedSource | LiveSource,
+    device: torch.device,
 ) -> tuple[Model, list[Tensor]]:
     """The model to render with, and the frames it is given, (1, 3, H, W) each at the source's size.
 

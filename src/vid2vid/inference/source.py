@@ -19,6 +19,7 @@ from vid2vid.data.dataset import parse_part
 from vid2vid.data.layout import VIDEOS
 from vid2vid.errors import UserError
 from vid2vid.inference.drawn_source import DrawnSource, open_drawn
+from vid2vid.inference.engine import to_device
 from vid2vid.types import FrameSource, Size
 from vid2vid.video import (
     PictureFolder,
@@ -32,7 +33,8 @@ from vid2vid.video import (
 
 @dataclass(frozen=True)
 class Described:
-    """The condition of one frame at the size to be made: class indices and instances (H, W), or a picture."""
+    """The condition of one frame at the size to be made: class indices and instances (H, W), of any integer
+    type, or a picture (H, W, C) uint8."""
 
     name: str | None
     time: float | None
@@ -41,20 +43,24 @@ class Described:
     image: np.ndarray | None = None
 
     def encode(self, schema: ConditionSchema, device: torch.device) -> Tensor:
-        """(1, C, H, W) on ``device``: what the renderer sees."""
-        return schema.encode(
-            labels=None if self.labels is None else torch.from_numpy(self.labels)[None].to(device),
-            instances=None if self.instances is None else torch.from_numpy(self.instances)[None].to(device),
-            image=None if self.image is None else image_tensor(self.image, schema.name)[None].to(device),
-        )
+        """(1, C, H, W) on ``device``: what the renderer sees. Only the maps, or the bytes, travel there."""
+        labels, instances = self._maps(device)
+        image = None
+        if self.image is not None:
+            image = image_tensor(to_device(self.image, device), schema.name)[None]
+        return schema.encode(labels, instances, image)
 
     def objects(self, schema: ConditionSchema, like: Tensor) -> Tensor:
         """(1, H, W) on the device of ``like``, (1, C, H, W): what can have a style of its own."""
+        return schema.objects(*self._maps(like.device), like)
+
+    def _maps(self, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+        """Labels and instances (1, H, W) int64."""
         labels, instances = (
-            None if kind is None else torch.from_numpy(kind)[None].to(like.device)
+            None if kind is None else to_device(kind, device)[None].long()
             for kind in (self.labels, self.instances)
         )
-        return schema.objects(labels, instances, like)
+        return labels, instances
 
 
 class ConditionSource:
@@ -161,9 +167,9 @@ class ConditionSource:
     def _read_labels(self) -> Iterator[Described]:
         maps, again = tee(self._label_maps())
         for number, (labels, instances) in enumerate(zip(maps, self._instance_maps(again), strict=True)):
-            labels = resize_picture(labels, self.size, labels=True).astype(np.int64)
+            labels = resize_picture(labels, self.size, labels=True)
             if instances is not None:
-                instances = resize_picture(instances, self.size, labels=True).astype(np.int64)
+                instances = resize_picture(instances, self.size, labels=True)
             yield Described(self._files[self.picks[number]].stem, None, labels, instances)
 
     def _ids(self, file: Path) -> np.ndarray:
@@ -177,7 +183,7 @@ class ConditionSource:
         return ids
 
     def _label_maps(self) -> Iterator[np.ndarray]:
-        """Class indices, 16 bits, at the size of the files."""
+        """Class indices at the size of the files."""
         labels = self.schema.labels
         assert labels is not None
         for t in self.picks:
@@ -203,11 +209,11 @@ class ConditionSource:
 
 
 def relabelling(schema: ConditionSchema, words: Sequence[str]) -> np.ndarray:
-    """The class index, 16 bits, that stands for each one."""
+    """The class index, of 8 bits where they suffice, that stands for each one."""
     if words and schema.labels is None:
         raise UserError(f"--relabel {words[0]}: the model renders {schema.name}, which has no classes")
     names = schema.labels.names if schema.labels is not None else ()
-    table = np.arange(len(names), dtype=np.uint16)
+    table = np.arange(len(names), dtype=np.uint8 if len(names) <= 256 else np.int32)
     for word in words:
         old, equals, new = word.partition("=")
         for name in (old, new):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +20,17 @@ from vid2vid.data import Dataset
 from vid2vid.data.crop import Crop, parse_crop
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
+from vid2vid.inference.accelerate import Running, accelerate, warm_up
 from vid2vid.inference.annotated import AnnotatedSource
+from vid2vid.inference.engine import Landing, Stages, Timing
 from vid2vid.inference.first_frame import choose_first_frames
+from vid2vid.inference.live_source import LiveSource
 from vid2vid.inference.source import ConditionSource, Described
 from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
 from vid2vid.progress import Progress, silent
-from vid2vid.types import Size, to_picture
-from vid2vid.video import Camera, PictureWriter, VideoWriter, open_writer
+from vid2vid.types import Size
+from vid2vid.video import Live, PictureWriter, StreamWriter, VideoWriter, is_stream, open_writer
 from vid2vid.zoo import Model, load_model
 
 LARGEST = 16384
@@ -32,12 +39,37 @@ LARGEST = 16384
 Show = Callable[[np.ndarray], bool]
 """Shows a picture to somebody; False: they want no more."""
 
+Source = ConditionSource | AnnotatedSource | LiveSource
+
+AHEAD = 2
+"""Frames that each stage works ahead, where nobody waits for them."""
+
+
+_Writer = VideoWriter | PictureWriter | StreamWriter
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What has been rendered. frames: as many as there were conditions, unless it was ended; seconds: from
+    the first condition to the last frame, without what is done once (loading, warming up); running: by what.
+    """
+
+    frames: int
+    seconds: float
+    running: Running
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
 
 def synthesize(
-    model: Model | Path | str,
-    conditions: Path | str | Camera,
+    model: Model | Path | str | tuple[Model, Running],
+    conditions: Path | str | Live,
     out: Path | str | None = None,
     *,
+    format: str | None = None,
     show: Show | None = None,
     annotate: str | None = None,
     first_frames: Sequence[Path | str] = (),
@@ -51,20 +83,30 @@ def synthesize(
     native: bool = False,
     audio_from: Path | str | None = None,
     device: str = "auto",
+    precision: str = "auto",
+    path: str = "auto",
     seed: int = 0,
+    ahead: int | None = None,
+    timing: Timing | None = None,
     progress: Progress = silent,
-) -> int:
+) -> Rendering:
     """Renders one frame for every condition, in constant memory.
 
+    Conditions are read and described, frames made and written at the same time, each in a thread of its own;
+    they are the frames that ``stream`` gives.
+
     Args:
-        model: a model, its folder, a run, or the name of a bundled model.
-        conditions: a clip folder, a folder of condition pictures, or a video of them.
-        out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions; None:
-            nothing is written.
+        model: a model, its folder, a run, or the name of a bundled model; or what ``accelerate`` has made of
+            one, on the device.
+        conditions: a clip folder, a folder of condition pictures, or a video of them; or an open pipe that
+            they come through (``video.open_pipe``).
+        out: a video file (.mp4, .mkv, .mov, .webm), or a folder for PNGs named like their conditions; or "-"
+            or an address, see ``video.StreamWriter``, which also takes ``format``; None: nothing is written.
         show: is given every picture, (H, W, 3) uint8, when it is made; where it says False, it was the last.
         annotate: the conditions are still to be drawn, by this annotator ("edges", ...); ``conditions`` then
             is the driver: a video, a folder of pictures or a clip, of which the frames are taken, or an open
-            camera. From this the newest frame is rendered, others are dropped; it ends well at Ctrl-C.
+            camera or pipe. From a camera the newest frame is rendered, others are dropped. What is live ends
+            well at Ctrl-C.
         first_frames: where the first frames come from; see ``choose_first_frames``. None: the model's image
             generator, if it has one, else the renderer makes its own.
         styles: how objects look, for a model with styles; see ``Styling``. Several are rendered at once, side
@@ -80,55 +122,110 @@ def synthesize(
         native: keep the size of the conditions instead.
         audio_from: a video whose sound is carried over; None: the driver, where it has sound.
         device: auto, cpu, cuda, cuda:1, mps.
+        precision, path: how the networks are run; see ``accelerate``.
         seed: of what is random: styles that are drawn.
+        ahead: frames that each stage works ahead, see ``Stages``; None: 1 from a camera, else 2. 0: one thing
+            after the other, without threads, to compare with.
+        timing: is told what took how long.
         progress: called after every frame.
-
-    Returns:
-        How many frames were made: as many as there are conditions, unless it was ended.
 
     Raises:
         UserError: model, conditions or pictures are missing, damaged or of the wrong kind.
     """
     where = pick_device(device)
-    renderer = (model if isinstance(model, Model) else load_model(model, where)).to(where)
-    renderer.renderer.eval()
+    if isinstance(model, tuple):
+        renderer, running = model
+    else:
+        loaded = (model if isinstance(model, Model) else load_model(model, where)).to(where)
+        renderer, running = accelerate(loaded, where, precision, path)
     wanted = None if native else _checked(size or renderer.size)
     subject = None if retarget is None else Path(retarget)
     part = None if crop is None else parse_crop(crop)
-    live = conditions if isinstance(conditions, Camera) else None
+    live = conditions if isinstance(conditions, Live) else None
     driver = live or Path(str(conditions))
     source = _open(driver, annotate, renderer, wanted, frames, relabel, subject, part, smooth, device)
-    if isinstance(source, AnnotatedSource):
+    if isinstance(source, AnnotatedSource) and not is_stream(out):
         audio_from = audio_from or source.sound
     renderer, given = choose_first_frames(renderer, first_frames, source, where)
     looks: list[Styling | None] = [Styling(renderer, style, seed) for style in styles]
     if not looks:
         looks = [Styling(renderer, seed=seed) if renderer.architecture.styles else None]
-    now: list[Described] = []
-    encoded = _encoded(source, renderer.schema, looks, where, now)
-    if renderer.architecture.given_flow:
-        encoded = _with_flow(encoded, Path(str(conditions)), source)
+    if running.warms:
+        warm_up(renderer, source.size, len(looks))
     first = [frame.expand(len(looks), -1, -1, -1) for frame in given]
+    clip = Path(str(conditions)) if renderer.architecture.given_flow else None
+    job = _Job(renderer, source, looks, first, where, clip, live)
     rate = source.rate or renderer.rate
-    with nullcontext() if out is None else open_writer(out, rate, audio_from=audio_from) as writer:
-        done = 0
+    begun = time.perf_counter()
+    with (
+        nullcontext() if out is None else _writer(out, rate, audio_from, format) as writer,
+        Stages((1 if live else AHEAD) if ahead is None else ahead) as stages,
+    ):
+        done = job.run(stages, writer, show, timing, progress)
+        seconds = time.perf_counter() - begun
+    return Rendering(done, seconds, running)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a rendering needs, settled before it begins. clip: has the flow, where it is given."""
+
+    model: Model
+    source: Source
+    looks: Sequence[Styling | None]
+    first: Sequence[Tensor]
+    device: torch.device
+    clip: Path | None
+    live: Live | None
+
+    def run(
+        self,
+        stages: Stages,
+        writer: _Writer | None,
+        show: Show | None,
+        timing: Timing | None,
+        progress: Progress,
+    ) -> int:
+        """Renders all; how many frames these were."""
+        live, done = self.live, 0
+        if timing is not None:
+            timing.stages = stages.seconds
         try:
-            for made in stream(renderer, encoded, first):
-                picture = _grid([to_picture(frame) for frame in made])
-                if writer is not None:
-                    _write(writer, picture, now[0])
+            for condition, landing in self._frames(stages, timing):
+                with stages.timed("encode"):
+                    picture = _grid(landing.pictures())
+                    if writer is not None:
+                        _write(writer, picture, condition)
                 done += 1
-                progress(done, source.total, f"{live.dropped} dropped" if live else "")
+                if timing is not None:
+                    timing.done.append(time.perf_counter())
+                progress(done, self.source.total, f"{live.dropped} dropped" if live else "")
                 if show is not None and not show(picture):
                     break
         except KeyboardInterrupt:  # how a camera is ended
             if live is None or not done:
                 raise
-    return done
+        finally:
+            if live is not None:
+                live.stop()  # a thread that waits for its next picture waits no more
+        return done
+
+    def _frames(self, stages: Stages, timing: Timing | None) -> Iterator[tuple[Described, Landing]]:
+        """Each with the name and the time of its condition."""
+        waiting: deque[Described] = deque()
+        described: Iterable[Described] = self.source if timing is None else timing.noting(self.source)
+        if stages.ahead != 1:  # else a condition would grow old between the two
+            described = stages.run("decode", described)
+        encoded = _encoded(described, self.model.schema, self.looks, self.device, waiting)
+        if self.clip is not None:
+            encoded = _with_flow(encoded, self.clip, self.source)
+        frames = stream(self.model, stages.run("condition", encoded), self.first)
+        for landing in stages.run("generate", map(Landing, frames)):
+            yield waiting.popleft(), landing
 
 
 def _open(
-    driver: Path | Camera,
+    driver: Path | Live,
     annotate: str | None,
     model: Model,
     size: Size | None,
@@ -138,14 +235,15 @@ def _open(
     crop: Crop | None,
     smooth: bool,
     device: str,
-) -> ConditionSource | AnnotatedSource:
+) -> Source:
     if annotate is None:
-        if isinstance(driver, Camera):
-            raise UserError(
-                f"{driver.name}: sees raw frames; add --annotate NAME, as the training set was made with"
-            )
         if crop is not None:
             raise UserError("--crop: is for raw frames; add --annotate, or prepare the conditions cropped")
+        if isinstance(driver, Live):
+            if retarget is not None or smooth:
+                word = "--smooth" if retarget is None else f"--retarget {retarget}"
+                raise UserError(f"{word}: {driver.name} holds no landmarks; add --annotate, or drop it")
+            return LiveSource(driver, model.schema, size, frames, relabel)
         return ConditionSource(driver, model.schema, size, frames, relabel, retarget, smooth)
     if model.architecture.given_flow:
         raise UserError(
@@ -167,15 +265,16 @@ def _open(
 
 
 def _encoded(
-    source: ConditionSource | AnnotatedSource,
+    described: Iterable[Described],
     schema: ConditionSchema,
     looks: Sequence[Styling | None],
     device: torch.device,
-    now: list[Described],
+    waiting: deque[Described],
 ) -> Iterator[Tensor]:
-    """(looks, C, H, W) per frame: its condition, in every look. ``now`` tells what was drawn last."""
-    for item in source:
-        now[:] = [item]
+    """(looks, C, H, W) per frame: its condition, in every look. Names and times of those that are not frames
+    yet are in ``waiting``."""
+    for item in described:
+        waiting.append(Described(item.name, item.time))
         condition = item.encode(schema, device)
         objects = item.objects(schema, condition)
         yield torch.cat(
@@ -183,9 +282,7 @@ def _encoded(
         )
 
 
-def _with_flow(
-    encoded: Iterator[Tensor], clip: Path, source: ConditionSource | AnnotatedSource
-) -> Iterator[Tensor]:
+def _with_flow(encoded: Iterator[Tensor], clip: Path, source: Source) -> Iterator[Tensor]:
     """Conditions with the flow of the clip's real frames, for a model that does not predict its own."""
     if not clip.is_dir():
         raise UserError(f"{clip}: this model is handed the flow of real frames; give a clip folder with them")
@@ -210,7 +307,17 @@ def _checked(size: Size) -> Size:
     return size
 
 
-def _write(writer: VideoWriter | PictureWriter, picture: np.ndarray, condition: Described) -> None:
+def _writer(out: Path | str, rate: Fraction, audio_from: Path | str | None, format: str | None) -> _Writer:
+    if is_stream(out):
+        if audio_from is not None:
+            raise UserError(f"--audio-from {audio_from}: {out} is sent without sound; drop it")
+        return StreamWriter(str(out), rate, format=format)
+    if format is not None:
+        raise UserError(f"--format {format}: is for streams; the suffix of {out} says what a file is")
+    return open_writer(out, rate, audio_from=audio_from)
+
+
+def _write(writer: _Writer, picture: np.ndarray, condition: Described) -> None:
     if isinstance(writer, PictureWriter):
         # The suffix is given too, or a condition "a.jpg.png" would become a lossy a.jpg.
         writer.write(picture, name=condition.name and f"{condition.name}{writer.suffix}")

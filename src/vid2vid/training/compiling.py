@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch._functorch import config as functorch
 
+from vid2vid.device import compiler_fault
 from vid2vid.training.trainer import Trainer
 
 
@@ -14,11 +14,8 @@ def compile_networks(trainer: Trainer) -> str | None:
     Returns:
         Why that cannot be had here, in a line; None where it can.
     """
-    try:
-        torch.compile(_probe)(torch.ones(2, device=trainer.device))
-    except Exception as error:  # whatever a compiler that is missing, or too old, comes up with
-        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        return f"train.compile: no compiler that works here ({lines[0][:120]}); training without"
+    if fault := compiler_fault(trainer.device):
+        return f"train.compile: no compiler that works here ({fault}); training without"
     # One graph serves both sides' backward passes, so no buffer of it may be reused in the first.
     functorch.donated_buffer = False
     for network in trainer.renderer.networks:
@@ -26,7 +23,3 @@ def compile_networks(trainer: Trainer) -> str | None:
     for judge in trainer.objective.discriminators:
         judge.compile()
     return None
-
-
-def _probe(x: torch.Tensor) -> torch.Tensor:
-    return (x + 1).sum()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
-from types import TracebackType
-from typing import Self
 
 import av
+import numpy as np
 
 from vid2vid.decoder.frames import Colours
 from vid2vid.errors import UserError
-from vid2vid.types import Frame, Size
+from vid2vid.video.live import Live, reason_of
 from vid2vid.video.pictures import DEFAULT_RATE, as_rate
 
 _SYSTEMS = {
@@ -28,10 +26,8 @@ PATIENCE = 10.0
 """Seconds without a picture after which a camera is given up."""
 
 
-class Camera:
-    """An open camera, used in a ``with`` block. ``open_camera`` opens one by its number or name.
-
-    A thread reads it and keeps the newest picture alone, however slow whoever takes them is.
+class Camera(Live):
+    """An open camera, always its newest frame. ``open_camera`` opens one by its number or name.
 
     Args:
         name: for messages.
@@ -39,112 +35,49 @@ class Camera:
         file: what ffmpeg calls this one.
         options: for ffmpeg.
 
-    Attributes:
-        size: (width, height) of its frames. rate: frames per second as it claims.
-        taken: frames given out by ``frames``; dropped: those that came between them, too early to be taken.
-        seconds: when the last one given out was seen, after the first.
-        fault: why it gives no more; None while it does.
-
     Raises:
         UserError: it cannot be opened, or is no camera.
     """
 
+    _end = "gives no more pictures"
+
     def __init__(self, name: str, format: str, file: str, options: Mapping[str, str] | None = None) -> None:
-        self.name = name
         try:
             self._container = av.open(file, format=format, options=dict(options or {}))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise UserError(f"{name}: cannot be opened ({_reason(error)}); {_choice(format)}") from error
+            raise UserError(f"{name}: cannot be opened ({reason_of(error)}); {_choice(format)}") from error
         streams = self._container.streams.video
         if not streams or not streams[0].width:
             self._container.close()
             raise UserError(f"{name}: gives no pictures; {_choice(format)}")
         self._stream = streams[0]
-        self.size: Size = (self._stream.width, self._stream.height)
-        self.rate = _rate(self._stream.average_rate or self._stream.guessed_rate)
-        self.taken, self.dropped, self.seconds = 0, 0, 0.0
-        self.fault: str | None = None
-        self._news = threading.Condition()
-        self._closing = threading.Event()
-        self._read = 0
-        self._newest: tuple[int, av.VideoFrame, float] | None = None
-        self._thread = threading.Thread(target=self._watch, name=name, daemon=True)
+        self._colours = Colours()
+        size = (self._stream.width, self._stream.height)
+        rate = claimed_rate(self._stream.average_rate or self._stream.guessed_rate)
+        super().__init__(name, size, rate, drop=True, patience=PATIENCE)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def _image(self, picture: av.VideoFrame) -> np.ndarray:
+        return self._colours(picture).to_ndarray()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._thread.join(PATIENCE)  # a driver that hangs must not keep the program from ending
-
-    def frames(self) -> Iterator[Frame]:
-        """The newest frame whenever one is asked for, each at most once; times rise from 0.
-
-        Ends when the camera gives no more. The counts begin anew.
-
-        Raises:
-            UserError: it ends before the first frame.
-        """
-        with self._news:
-            first, begin, self._newest = self._read, None, None
-        self.taken, self.dropped, self.seconds = 0, 0, 0.0
-        colours = Colours()
-        while (newest := self._take()) is not None:
-            number, picture, time = newest
-            begin = time if begin is None else begin
-            self.taken += 1
-            self.dropped = number - first - self.taken
-            self.seconds = time - begin
-            yield Frame(colours(picture).to_ndarray(), self.seconds)
-        if not self.taken:
-            raise UserError(f"{self.name}: {self.fault}; check that nothing else uses it, or choose another")
-
-    def _take(self) -> tuple[int, av.VideoFrame, float] | None:
-        """The newest frame, waited for if need be; None where no more come."""
-        with self._news:
-            if not self._news.wait_for(lambda: self._newest or self.fault, PATIENCE):
-                self.fault = f"gave no picture for {PATIENCE:g} seconds"
-            newest, self._newest = self._newest, None
-            return newest
-
-    def _watch(self) -> None:
-        """The work of the thread: read until the camera ends, or is closed."""
-        fault = "gives no more pictures"
-        last = -1.0
-        try:
-            for picture in self._pictures():
-                # Its own clock tells best when a picture was seen, as long as it goes forward.
-                time = picture.time
-                last = time if time is not None and time > last else last + 1 / float(self.rate)
-                with self._news:
-                    self._read += 1
-                    self._newest = self._read, picture, last
-                    self._news.notify_all()
-        except (av.FFmpegError, OSError) as error:
-            fault = f"went away ({_reason(error)})"
-        finally:
-            with self._news:
-                self.fault = None if self._closing.is_set() else fault
-                self._news.notify_all()
-            self._container.close()
-
-    def _pictures(self) -> Iterator[av.VideoFrame]:
-        """Every picture until it is closed, but damaged ones, with which cameras like to begin."""
+    def _pictures(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
+        """All but damaged ones, with which cameras like to begin."""
         packets = self._container.demux(self._stream)
-        while not self._closing.is_set():
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except BlockingIOError:  # some have nothing yet where others wait
-                self._closing.wait(0.002)
-                packets = self._container.demux(self._stream)
-                continue
-            with suppress(av.InvalidDataError):
-                yield from (one for one in packet.decode() if (one.width, one.height) == self.size)
+        try:
+            while not self._closing.is_set():
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except BlockingIOError:  # some have nothing yet where others wait
+                    self._closing.wait(0.002)
+                    packets = self._container.demux(self._stream)
+                    continue
+                with suppress(av.InvalidDataError):
+                    yield from (
+                        (one, one.time) for one in packet.decode() if (one.width, one.height) == self.size
+                    )
+        finally:
+            self._container.close()
 
 
 def open_camera(device: str = "") -> Camera:
@@ -181,12 +114,9 @@ def _choice(format: str) -> str:
     return f"there are {', '.join(there)}" if there else "no camera is found here: plug one in"
 
 
-def _rate(claimed: Fraction | None) -> Fraction:
+def claimed_rate(claimed: Fraction | None) -> Fraction:
+    """Frames a second; 25 where none, or none that makes sense, is claimed."""
     try:
         return as_rate(claimed) if claimed else DEFAULT_RATE
     except ValueError:
         return DEFAULT_RATE
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())

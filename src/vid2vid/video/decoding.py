@@ -42,16 +42,21 @@ class Decoder:
     Not to be shared between threads; ``usable`` says whether a fork, a fault or ``close`` came between.
     Every method but ``close`` raises UserError: the file was refused, or the process crashed, took too long
     or said what no video says.
+
+    Args:
+        path: the file; or what messages call the pipe.
+        pipe: instead of a file, the descriptor of a pipe, and what has been read of it already.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str, pipe: tuple[int, bytes] | None = None) -> None:
         self.path = path
         self._owner = os.getpid()
         # Modules are found where this process finds them. A group of its own: Ctrl-C and Ctrl-Z are for the
         # parent, which ends it.
-        command = [sys.executable, *_PROGRAM, str(path.absolute())]
+        source = [str(Path(path).absolute())] if pipe is None else ["--pipe", str(pipe[0]), pipe[1].hex()]
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, *_PROGRAM, *source],
+            pass_fds=() if pipe is None else pipe[:1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -68,6 +68,12 @@ def read_picture(path: Path | str, mode: Literal["rgb", "labels"] = "rgb") -> np
         return _rgb(picture) if mode == "rgb" else _labels(picture, path)
 
 
+def decode_picture(data: bytes, name: str, mode: Literal["rgb", "labels"] = "rgb") -> np.ndarray:
+    """As ``read_picture``, of a file's contents; ``name`` is what messages call it."""
+    with _Opened(Path(name), BytesIO(data)) as picture:
+        return _rgb(picture) if mode == "rgb" else _labels(picture, Path(name))
+
+
 def picture_size(path: Path | str) -> Size:
     """(width, height) as read_picture gives it; reads the header only. Raises UserError likewise."""
     path = as_path(path)
@@ -221,12 +227,13 @@ def recorded_rate(clip: Path) -> Fraction | None:
 class _Opened:
     """A picture opened by Pillow, whose many ways to fail all become one line."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, contents: BytesIO | None = None) -> None:
         self.path = path
+        self.contents = contents
 
     def __enter__(self) -> Image.Image:
         try:
-            self.file = self.path.open("rb")
+            self.file = self.contents or self.path.open("rb")
         except FileNotFoundError as error:
             raise UserError(f"{self.path}: no such file; check its name") from error
         except (OSError, ValueError) as error:

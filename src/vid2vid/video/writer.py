@@ -7,7 +7,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import av
 import numpy as np
@@ -30,7 +30,7 @@ _VP9 = {"b:v": "0", "cpu-used": "4", "row-mt": "1"}  # WebM knows no H.264
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 _BT709 = 1  # primaries, transfer and matrix alike, as in H.273
 _LIMITED = 1
-_TICKS = 90_000  # time stamps are at least as fine as 1 / _TICKS seconds
+TICKS = 90_000  # time stamps are at least as fine as 1 / TICKS seconds
 
 
 class FrameWriter(Protocol):
@@ -93,7 +93,7 @@ class VideoWriter:
         self._converter = VideoReformatter()
         # One frame at the nominal rate is a whole number of ticks, and any other time is rounded to 1/90000
         # s.
-        self._time_base = Fraction(1, self.rate.numerator * math.ceil(_TICKS / self.rate.numerator))
+        self._time_base = Fraction(1, self.rate.numerator * math.ceil(TICKS / self.rate.numerator))
         self._frame_ticks = int(1 / self.rate / self._time_base)
         self._last = -self._frame_ticks
         self._begin = 0.0
@@ -148,7 +148,8 @@ class VideoWriter:
                     self._begin = time or 0.0
                     self._start(self.size or (image.shape[1], image.shape[0]))
                 ticks = self._ticks(time)
-                frame = self._encodable(image)
+                assert self.size is not None
+                frame = encodable(image, self.size, self._converter)
                 frame.pts, frame.time_base, frame.duration = ticks, self._time_base, self._frame_ticks
                 self._container.mux(self._stream.encode(frame))
                 self._last = ticks
@@ -178,19 +179,14 @@ class VideoWriter:
         assert self._container is not None
         self.size = size
         webm = self.path.suffix.lower() == ".webm"
-        stream = self._container.add_stream("libvpx-vp9" if webm else "libx264", rate=self.rate)
-        stream.width, stream.height = (length + length % 2 for length in size)
-        stream.pix_fmt = "yuv420p"
+        codec: Literal["libvpx-vp9", "libx264"] = "libvpx-vp9" if webm else "libx264"
+        stream = lay_out(self._container, codec, self.rate, size, self._time_base)
         # Key frames every two seconds: players and our own reader start decoding from them.
         stream.options = {
             "crf": f"{self.crf:g}",
             "g": str(round(2 * self.rate) or 1),
             **(_VP9 if webm else _H264),
         }
-        context = stream.codec_context
-        context.time_base = self._time_base
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED
         self._stream = stream
         if self.audio_from:
             self._sound = Sound(self.audio_from, self._container, self._begin)
@@ -202,22 +198,6 @@ class VideoWriter:
         if ticks <= self._last:
             raise ValueError(f"frame {self.count} at {time} s is not later than the one before it")
         return ticks
-
-    def _encodable(self, image: np.ndarray) -> av.VideoFrame:
-        assert self.size is not None
-        image = resize_picture(image, self.size)
-        height, width = image.shape[:2]
-        if height % 2 or width % 2:
-            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        return self._converter.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
-            format="yuv420p",
-            interpolation=_EXACT,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            dst_colorspace=Colorspace.ITU709,
-            threads=1,
-        )
 
     def _finish(self) -> None:
         assert self._container is not None
@@ -245,6 +225,41 @@ class VideoWriter:
         if isinstance(error, OSError):
             return writing_failed(self.path, error)
         return UserError(f"{self.path}: could not be encoded ({error}); try another size or suffix")
+
+
+def lay_out(
+    container: OutputContainer,
+    codec: Literal["libvpx-vp9", "libx264"],
+    rate: Fraction,
+    size: Size,
+    time_base: Fraction,
+) -> VideoStream:
+    """A new video stream, yuv420p, tagged BT.709 limited range, of even sides."""
+    stream = container.add_stream(codec, rate=rate)
+    stream.width, stream.height = (length + length % 2 for length in size)
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.time_base = time_base
+    context.color_primaries = context.color_trc = context.colorspace = _BT709
+    context.color_range = _LIMITED
+    return stream
+
+
+def encodable(image: np.ndarray, size: Size, converter: VideoReformatter) -> av.VideoFrame:
+    """A frame (H, W, 3) uint8, scaled to ``size``, as ``lay_out`` wants it; odd sides end twice."""
+    image = resize_picture(image, size)
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return converter.reformat(
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
+        format="yuv420p",
+        interpolation=_EXACT,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        dst_colorspace=Colorspace.ITU709,
+        threads=1,
+    )
 
 
 class PictureWriter:

@@ -1,0 +1,127 @@
+"""The figures of ``bench`` as a table, and as one web page that needs nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from json import dumps
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from vid2vid.evaluation.figures import Series, line_chart
+from vid2vid.video import whole_file
+
+PAGE = "bench.html"
+WAYS = {"baseline": "c0", "engine": "c1"}
+STAGES = ("decode", "condition", "generate", "encode")
+HEADINGS = (
+    *("size", "way", "frames/s", "times", "interval ms", "p99", "latency ms", "p99", "first s", "peak MiB"),
+    *(f"{name} ms" for name in STAGES),
+)
+
+
+def table(report: Mapping[str, Any]) -> list[list[str]]:
+    """A row of words for each size and way, under `HEADINGS`."""
+    return [
+        _row(row["size"], way, row[way], row.get("ratio"))
+        for row in report["sizes"]
+        for way in WAYS
+        if way in row
+    ]
+
+
+def _row(size: str, way: str, figures: Mapping[str, Any], ratio: float | None) -> list[str]:
+    peak = figures["peak MiB"].get("device") or figures["peak MiB"]["main memory"]
+    return [
+        size,
+        way,
+        f"{figures['frames a second']:.3g}",
+        f"{ratio:.2f}" if ratio is not None and way == "engine" else "",
+        *(
+            f"{figures[kind][part]:.4g}"
+            for kind in ("interval ms", "latency ms")
+            for part in ("median", "p99")
+        ),
+        f"{figures['first frame s']:.3g}",
+        "" if peak is None else f"{peak:.0f}",
+        *(f"{figures['stages ms'][name]:.3g}" if name in figures["stages ms"] else "" for name in STAGES),
+    ]
+
+
+def write_bench_page(report: Mapping[str, Any], folder: Path) -> None:
+    """Writes ``bench.html``, whole or not at all. Raises UserError: the place cannot be written."""
+    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    running = (f"{name}: {what}" for name, what in report["running"].items())
+    facts = [f"{report['parameters'] / 1e6:.2f} million parameters", *running]
+    facts.append(f"{report['rounds']} rounds of {report['frames']} frames")
+    if report["conditions a second"]:
+        facts.append(f"{report['conditions a second']:g} conditions a second")
+    page = template.substitute(
+        title=escape(f"Speed of {report['model']}"),
+        facts=" · ".join(map(escape, facts)),
+        table=_html_table(table(report)),
+        resolution=_resolution(report["sizes"]),
+        length="".join(_length(row) for row in report["sizes"]),
+        machine=escape(dumps(report["machine"], indent=1)),
+    )
+    with whole_file(folder / PAGE) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _html_table(rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(word)}</th>" for word in HEADINGS)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(word)}</td>' for word in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _resolution(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Cost against the number of pixels."""
+    rows = sorted(rows, key=lambda row: row["pixels"])
+    if len(rows) < 2:
+        return ""
+    pixels = [row["pixels"] / 1000 for row in rows]
+    ways = [way for way in WAYS if way in rows[0]]
+    charts = [
+        _figure(
+            title,
+            [Series(way, [value(row[way]) for row in rows], WAYS[way]) for way in ways],
+            pixels,
+            "thousand pixels",
+        )
+        for title, value in (
+            ("milliseconds a frame", lambda figures: 1000 / figures["frames a second"]),
+            ("99th percentile of the latency, ms", lambda figures: figures["latency ms"]["p99"]),
+            ("peak memory, MiB", lambda figures: figures["peak MiB"]["main memory"]),
+        )
+    ]
+    stages = [
+        Series(name, [row["engine"]["stages ms"].get(name) for row in rows], f"c{number}")
+        for number, name in enumerate(STAGES)
+    ]
+    charts.append(_figure("stages of the engine, ms a frame", stages, pixels, "thousand pixels"))
+    return _section("Cost against resolution", charts)
+
+
+def _length(row: Mapping[str, Any]) -> str:
+    """Cost in the course of the last round, at one size."""
+    ways = {way: row[way]["course"] for way in WAYS if way in row}
+    tenths = [Series(way, course["frames a second by tenths"], WAYS[way]) for way, course in ways.items()]
+    charts = [_figure("frames a second", tenths, list(range(1, 11)), "tenth of the frames")]
+    for title in ("resident MiB", "open files", "threads"):
+        series = [Series(way, course[title], WAYS[way]) for way, course in ways.items() if course["frame"]]
+        if any(value is not None for one in series for value in one.values):
+            charts.append(_figure(title, series, next(iter(ways.values()))["frame"], "frame"))
+    return _section(f"Cost against length, {row['size']}", charts)
+
+
+def _section(title: str, charts: Sequence[str]) -> str:
+    return f'<section><h2>{escape(title)}</h2><div class="charts">{"".join(charts)}</div></section>'
+
+
+def _figure(title: str, series: Sequence[Series], x: Sequence[float], x_label: str) -> str:
+    keys = "".join(f'<small><span class="key {s.style}"></span>{escape(s.name)}</small>' for s in series)
+    # Beside the curves lies nothing: a chart that began above zero would make much of little.
+    chart = line_chart(series, label=title, x=x, x_label=x_label, level=0)
+    return f"<figure><figcaption>{escape(title)}{keys}</figcaption>{chart}</figure>"
