@@ -20,7 +20,7 @@ def bench(
     path: str = "auto",
     out: Path | None = None,
 ) -> None:
-    """Measure how fast a model renders here: label PNGs in, an mp4 out, plainly and by the engine in turn.
+    """Measure how fast a model renders here, PNGs in, mp4 out: the plain way and the engine in turn.
 
     Args:
         model: a model folder, a run, or a bundled model by name
