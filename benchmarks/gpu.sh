@@ -17,6 +17,12 @@ run() { python3 -m vid2vid "$@"; }
 speed() { # the published network, plain against bf16 and compiled
     python3 benchmarks/speed.py --recipe paper --sizes 512x256 1024x512 2048x1024 --out "$OUT/speed.json"
 }
+real_time() { # label PNGs in, mp4 out at 2048x1024: the published network and the fast one, plain float32 beside
+    local recipe
+    for recipe in ${RECIPES:-paper-2048 fast-2048}; do
+        run bench --recipe "$recipe" --sizes ${SIZES:-2048x1024} --frames "${BENCH_FRAMES:-60}" --out "$OUT/$recipe"
+    done
+}
 data() { # forty streets of the synthetic city at 512x256
     [ -d "$KEEP/city" ] || run prepare $(seq -f 'city:%g' 11 "${SEEDS:-50}") --frames "${FRAMES:-60}" --size 512x256 --out "$KEEP/city"
 }
@@ -57,11 +63,12 @@ dry() { # every job on the processor, tiny: what can go wrong there goes wrong h
     export KEEP="$OUT/keep" SEEDS=12 SEEDS_LARGE=12 LARGE=256x128 FRAMES=12 SECONDS_A_CALL=120 STEPS=4 WORKERS=1
     python3 benchmarks/speed.py --recipe street-tiny --sizes 128x64 --variants float32 bf16 --frames 2 --device cpu
     python3 benchmarks/step_time.py --help >/dev/null
+    RECIPES=fast-256 SIZES=128x64 BENCH_FRAMES=3 real_time
     RECIPE=city-tiny WORDS="data.crop=[64,32]" precision
     train_city
     STEPS_A_STAGE=2 WIDTH=8 train_fine
 }
 case "${1:-}" in
-speed | step | precision | data | data_large | train_city | train_fine | dry) "$1" ;;
+speed | real_time | step | precision | data | data_large | train_city | train_fine | dry) "$1" ;;
 *) sed -n 's/^\([a-z_]*\)() { # /  \1: /p' "$0" ;;
 esac
