@@ -14,7 +14,7 @@ def bench(
     rounds: int = 3,
     rate: float | None = None,
     alone: bool = False,
-    ahead: int = 1,
+    ahead: int | None = None,
     device: str = "auto",
     precision: str = "auto",
     path: str = "auto",
@@ -31,7 +31,7 @@ def bench(
         rate (FPS): conditions come at so many a second, as from a camera: what the latency is then (default:
             as soon as they are asked for)
         alone: the engine without the baseline (float32, the networks as they are, one thing after the other)
-        ahead (N): frames that each stage of the engine works ahead
+        ahead (N): frames that each stage of the engine works ahead; 0: none (default: as in synthesize)
         device: auto, cpu, cuda, cuda:1 or mps
         precision (P): of the engine: auto, float32, bf16, fp16, as in synthesize
         path (P): of the engine: auto, plain, exact, compiled, as in synthesize

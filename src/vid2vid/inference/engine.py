@@ -33,6 +33,9 @@ class Stages:
     way: it is raised where the item would have come out, and so ends the job. Whoever has had enough leaves
     the block; stages finish the item they are at, no more.
 
+    On a processor one stage computes with all threads that torch is set to but one, the others with one each:
+    teams that share a core wait for each other longer than they work.
+
     Args:
         ahead: how many items a stage may have begun that the next one has not taken yet; what waits, and with
             it memory and delay, is bounded by that. 0: no threads; each item is made when it is asked for.
@@ -46,8 +49,10 @@ class Stages:
         self.seconds: dict[str, float] = {}
         self._stages: list[_Stage] = []
         self._clock = _Clock()
+        self._threads = 0
 
     def __enter__(self) -> Self:
+        self._threads = torch.get_num_threads()
         return self
 
     def __exit__(
@@ -57,12 +62,14 @@ class Stages:
             stage.stop()
         for stage in self._stages:
             stage.join()
+        torch.set_num_threads(self._threads)  # what the last stage has set is what new threads begin with
 
-    def run(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, made ahead of time by a thread of that name."""
+    def run(self, name: str, items: Iterable[Item], alone: bool = True) -> Iterator[Item]:
+        """The items, made ahead of time by a thread of that name. alone: no other threads help it compute."""
         if not self.ahead:
             return self._inline(name, iter(items))
-        stage = _Stage(name, self._worked(name, iter(items)), self.ahead)
+        threads = 1 if alone else max(1, self._threads - 1)
+        stage = _Stage(name, self._worked(name, iter(items)), self.ahead, threads)
         self._stages.append(stage)
         stage.start()
         return self._waited(stage)
@@ -112,8 +119,9 @@ class _Clock(threading.local):
 class _Stage(Generic[Item]):
     """An iterator that a thread runs; to be iterated by one other thread."""
 
-    def __init__(self, name: str, items: Iterator[Item], ahead: int) -> None:
+    def __init__(self, name: str, items: Iterator[Item], ahead: int, threads: int) -> None:
         self._items = items
+        self._threads = threads
         self._room = ahead
         self._made: deque[Item] = deque()
         self._fault: BaseException | None = None
@@ -146,6 +154,8 @@ class _Stage(Generic[Item]):
 
     def _work(self) -> None:
         fault: BaseException | None = None
+        torch.get_num_threads()  # a thread's first question sets it to the others' number: not later, then
+        torch.set_num_threads(self._threads)
         try:
             while self._may_go_on():
                 item = next(self._items)
@@ -205,9 +215,9 @@ class Landing:
     ones are being made."""
 
     def __init__(self, frames: Tensor) -> None:
-        self._frames, self._landed = frames, None
+        there = to_bytes(frames)
+        self._frames, self._landed = there, None
         if frames.is_cuda:
-            there = to_bytes(frames)
             self._frames = torch.empty(there.shape, dtype=there.dtype, pin_memory=True)
             self._frames.copy_(there, non_blocking=True)
             self._landed = torch.cuda.Event()
@@ -216,7 +226,7 @@ class Landing:
     def pictures(self) -> list[np.ndarray]:
         """(H, W, 3) uint8 each, once they are here."""
         if self._landed is None:
-            return list(to_bytes(self._frames).cpu().numpy())
+            return list(self._frames.cpu().numpy())
         self._landed.synchronize()
         return list(self._frames.numpy())
 

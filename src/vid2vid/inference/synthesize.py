@@ -44,6 +44,9 @@ Source = ConditionSource | AnnotatedSource | LiveSource
 AHEAD = 2
 """Frames that each stage works ahead, where nobody waits for them."""
 
+FEW = 4
+"""Threads of a processor below which the stages take turns: a core taken from the networks for the others is
+worth more to the networks."""
 
 _Writer = VideoWriter | PictureWriter | StreamWriter
 
@@ -124,8 +127,8 @@ def synthesize(
         device: auto, cpu, cuda, cuda:1, mps.
         precision, path: how the networks are run; see ``accelerate``.
         seed: of what is random: styles that are drawn.
-        ahead: frames that each stage works ahead, see ``Stages``; None: 1 from a camera, else 2. 0: one thing
-            after the other, without threads, to compare with.
+        ahead: frames that each stage works ahead, see ``Stages``. 0: one thing after the other, without
+            threads. None: 1 from a camera, else 2, but 0 on a processor of few cores.
         timing: is told what took how long.
         progress: called after every frame.
 
@@ -159,7 +162,7 @@ def synthesize(
     begun = time.perf_counter()
     with (
         nullcontext() if out is None else _writer(out, rate, audio_from, format) as writer,
-        Stages((1 if live else AHEAD) if ahead is None else ahead) as stages,
+        Stages(_ahead(live, where) if ahead is None else ahead) as stages,
     ):
         done = job.run(stages, writer, show, timing, progress)
         seconds = time.perf_counter() - begun
@@ -220,8 +223,14 @@ class _Job:
         if self.clip is not None:
             encoded = _with_flow(encoded, self.clip, self.source)
         frames = stream(self.model, stages.run("condition", encoded), self.first)
-        for landing in stages.run("generate", map(Landing, frames)):
+        for landing in stages.run("generate", map(Landing, frames), alone=False):
             yield waiting.popleft(), landing
+
+
+def _ahead(live: Live | None, device: torch.device) -> int:
+    if live is not None:
+        return 1
+    return 0 if device.type == "cpu" and torch.get_num_threads() < FEW else AHEAD
 
 
 def _open(

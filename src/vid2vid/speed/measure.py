@@ -50,7 +50,7 @@ def bench(
     rounds: int = 3,
     rate: float | None = None,
     alone: bool = False,
-    ahead: int = 1,
+    ahead: int | None = None,
     device: str = "auto",
     precision: str = "auto",
     path: str = "auto",
@@ -153,7 +153,7 @@ class _Way:
     name: str
     model: Model
     running: Running
-    ahead: int
+    ahead: int | None
 
 
 @dataclass(frozen=True)
