@@ -20,13 +20,11 @@ from machine import describe
 from vid2vid.config import Recipe, load_recipe
 from vid2vid.data import Dataset
 from vid2vid.device import pick_device
-from vid2vid.losses.objective import build_objective
 from vid2vid.training.distributed import ALONE
 from vid2vid.training.footage import batches, open_dataset
 from vid2vid.training.trainer import Trainer
 from vid2vid.zoo import Model
-from vid2vid.zoo.footprint import training_bytes
-from vid2vid.zoo.renderers import build_renderer
+from vid2vid.zoo.footprint import Rehearsal
 
 WARM = 5
 """First steps, which are not timed: kernels are chosen in them."""
@@ -98,12 +96,9 @@ def _train(args: argparse.Namespace, precision: str, device: torch.device) -> di
 
 def _estimate(recipe: Recipe, data: Dataset) -> float:
     """GiB of a training step, as ``vid2vid info`` reckons them, for this dataset's channels."""
-    width, height = recipe.data.crop or recipe.data.size
-    with torch.device("meta"):
-        renderer = build_renderer(recipe.model, data.schema.channels, data.schema.foreground_channels)
-        condition = torch.zeros(1, data.schema.channels, height, width)
-        objective = build_objective(data.schema.channels, recipe)
-        return round(training_bytes(renderer, objective, recipe, condition) / 2**30, 3)
+    schema = (data.schema.channels, data.schema.foreground_channels)
+    step = Rehearsal.build(recipe, schema, recipe.data.crop or recipe.data.size, torch.device("meta"))
+    return round(step.memory() / 2**30, 3)
 
 
 if __name__ == "__main__":
