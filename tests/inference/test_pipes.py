@@ -96,7 +96,7 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 def test_label_maps_through_a_pipe_are_as_good_as_files(clip: Path, tmp_path: Path) -> None:
     model = build()
-    synthesize(model, clip, tmp_path / "files", device="cpu")
+    synthesize(model, clip, tmp_path / "files", device="cpu", ahead=1)  # threads as for what is live
     with piped(tmp_path, pngs(clip / "labels")) as fifo, open_pipe(fifo) as pipe:
         assert pipe.size == (32, 32)
         assert synthesize(model, pipe, tmp_path / "piped", device="cpu").frames == FRAMES
@@ -106,7 +106,7 @@ def test_label_maps_through_a_pipe_are_as_good_as_files(clip: Path, tmp_path: Pa
 
 def test_pictures_through_a_pipe_and_a_part_of_them(clip: Path, tmp_path: Path) -> None:
     model = build(PICTURES)
-    synthesize(model, clip, tmp_path / "files", device="cpu", frames=":4")
+    synthesize(model, clip, tmp_path / "files", device="cpu", frames=":4", ahead=1)
     with piped(tmp_path, pngs(clip / "densepose")) as fifo, open_pipe(fifo) as pipe:
         synthesize(model, pipe, tmp_path / "piped", device="cpu", frames=":4")
     assert same(pictures(tmp_path / "piped"), pictures(tmp_path / "files"))
@@ -292,7 +292,7 @@ def test_a_server_is_posted_the_stream() -> None:
 def test_from_standard_input_to_standard_output(format: str, clip: Path, tmp_path: Path) -> None:
     model = build()
     save_model(model, tmp_path / "model")
-    synthesize(model, clip, tmp_path / "files", device="cpu")
+    synthesize(model, clip, tmp_path / "files", device="cpu", ahead=1)  # threads as for what is live
     words = ["synthesize", str(tmp_path / "model"), "-", "--out", "-", "--format", format, "--device", "cpu"]
     done = subprocess.run(
         [sys.executable, "-m", "vid2vid", *words],
