@@ -68,6 +68,20 @@ def test_equation_4_and_a_first_frame_that_warps_nothing() -> None:
     assert after.filled == 2
 
 
+def test_foreground_classes_are_painted_anew() -> None:
+    conditions = label_conditions(2)
+    car = conditions[1][:, 2:3] > 0
+    assert 0 < car.float().mean() < 1
+    for foreground in (True, False):
+        renderer = fast(foreground=foreground)
+        output = unroll(renderer, conditions, renderer.init_state(conditions[0]))[0][1]
+        assert output.mask is not None
+        assert bool((output.mask[car] == 1).all()) == foreground
+        assert (output.mask[~car] < 1).all()
+        same = torch.equal(output.frame[car.expand_as(output.frame)], output.raw[car.expand_as(output.raw)])
+        assert same == foreground
+
+
 @pytest.mark.parametrize("history", [1, 2, 3])
 def test_what_was_made_is_remembered_as_if_it_had_been_given(history: int) -> None:
     renderer, conditions = fast(history=history), label_conditions(6)

@@ -55,9 +55,9 @@ class ModelConfig:
 
     network: Literal["video", "fast", "image"] = "video"
     """The sequential generator, its fast relative, or the image generator of pix2pixHD, which makes first
-    frames. A fast network looks at history, width and downs (at and below half the size), blocks, use_flow
-    and the styles alone; an image network at scales (1 or 2), width, downs, blocks, enhancer_blocks and the
-    styles."""
+    frames. A fast network looks at history, width and downs (at and below half the size), blocks, use_flow,
+    foreground and the styles alone; an image network at scales (1 or 2), width, downs, blocks,
+    enhancer_blocks and the styles."""
     history: int = 2
     """Past frames and conditions seen; 0 makes a frame-wise image model."""
     scales: int = 1

@@ -7,11 +7,13 @@ What it makes is equation 4 as it stands,
 but no feature has more than half the size of a frame, and nearly all work is done at a sixteenth. A condition
 is seen through one convolution that strides, which on label maps is a sum of table rows, four for each place;
 past conditions are remembered at half the size. One network serves picture, mask and flow; the flow, which is
-smooth, leaves it at a quarter of the size. There is no foreground network: the mask has that choice, too.
+smooth, leaves it at a quarter of the size. Foreground classes have no network of their own: what they show is
+painted anew in every frame by the one there is, and never warped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from vid2vid.flow.warp import warp
 from vid2vid.models.generator import FLOW_SCALE
 from vid2vid.models.layers import InstanceNorm, conv_block, initialise, pad_to_multiple, residual_blocks
-from vid2vid.models.renderer import one_more
+from vid2vid.models.renderer import foreground_of, one_more
 from vid2vid.types import GeneratorOutput, RecurrentState
 
 
@@ -84,7 +86,12 @@ class FastNetwork(nn.Module):
             self.flow_head = nn.Conv2d(2 * width, 2, 3, padding=1)
 
     def forward(
-        self, condition: Tensor, past: Tensor, frames: Tensor, first: bool | Tensor
+        self,
+        condition: Tensor,
+        past: Tensor,
+        frames: Tensor,
+        first: bool | Tensor,
+        foreground: Tensor | None = None,
     ) -> GeneratorOutput:
         """One frame.
 
@@ -93,6 +100,7 @@ class FastNetwork(nn.Module):
             past: (B, L C, H / 2, W / 2), the last conditions, the newest last.
             frames: (B, 3 L, H, W) in [-1, 1], the newest last.
             first: as for ``Generator``.
+            foreground: (B, 1, H, W) in [0, 1]: where nothing is warped; the mask is at least that.
         """
         stem = self.encode_condition(condition) + self.encode_past(past) + self.encode_frames(frames)
         features = [self.encode_stem(stem)]
@@ -107,6 +115,8 @@ class FastNetwork(nn.Module):
             return GeneratorOutput(frame=raw, raw=raw)
         flow = F.interpolate(self.flow_head(quarter) * FLOW_SCALE, scale_factor=4.0, mode="bilinear")
         mask = torch.sigmoid(self.mask_head(x))
+        if foreground is not None:
+            mask = torch.maximum(mask, foreground)
         warped = warp(frames[:, -3:], flow, "sharp").clamp(-1, 1)
         frame = raw * mask + warped * (1 - mask)
         if isinstance(first, Tensor):
@@ -117,13 +127,27 @@ class FastNetwork(nn.Module):
 class FastRenderer(nn.Module):
     """The recurrence around the fast network. The protocol is that of ``Renderer``.
 
-    Its state holds past conditions at half their size. Arguments are those of ``FastNetwork``.
+    Its state holds past conditions at half their size. Further arguments are those of ``FastNetwork``.
+
+    Args:
+        foreground_channels: of a condition, those that mark foreground classes.
+        foreground: False: these are like any other.
     """
 
     given_flow = False
 
-    def __init__(self, condition_channels: int, *, history: int = 2, downs: int = 3, **network: Any) -> None:
+    def __init__(
+        self,
+        condition_channels: int,
+        *,
+        foreground_channels: Sequence[int] = (),
+        foreground: bool = True,
+        history: int = 2,
+        downs: int = 3,
+        **network: Any,
+    ) -> None:
         super().__init__()
+        self.foreground_channels = tuple(foreground_channels) if foreground else ()
         self.condition_channels = condition_channels
         self.history = history
         self.multiple = 2 * 2**downs
@@ -154,7 +178,8 @@ class FastRenderer(nn.Module):
         height, width = condition.shape[-2:]
         condition = self._pad(condition)
         (past,), (frames,) = state.conditions, state.frames
-        output = self.network(condition, past, frames, state.filled == 0)
+        foreground = foreground_of(condition, self.foreground_channels)
+        output = self.network(condition, past, frames, state.filled == 0, foreground)
         past = torch.cat([past[:, self.condition_channels :], _half(condition)], dim=1)
         frames = torch.cat([frames[:, 3:], output.frame], dim=1)
         following = RecurrentState((past,), (frames,), one_more(state.filled, self.history))

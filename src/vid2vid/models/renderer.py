@@ -127,7 +127,8 @@ class Renderer(nn.Module):
             self.networks, self._pyramid(condition), flows, state.conditions, state.frames, strict=True
         ):
             stack = torch.cat([described, now], dim=1) if self.history else now
-            output, features = network(stack, made, self._foreground(now), state.filled == 0, features, flow)
+            foreground = foreground_of(now, self.foreground_channels)
+            output, features = network(stack, made, foreground, state.filled == 0, features, flow)
             conditions.append(stack[:, -keep:] if self.history else described)
             frames.append(_push(made, output.frame, self.history))
         following = RecurrentState(tuple(conditions), tuple(frames), one_more(state.filled, self.history))
@@ -135,11 +136,6 @@ class Renderer(nn.Module):
 
     def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
         return self.step(condition, state)
-
-    def _foreground(self, condition: Tensor) -> Tensor | None:
-        if not self.foreground_channels:
-            return None
-        return condition[:, list(self.foreground_channels)].sum(1, keepdim=True).clamp(0, 1)
 
     def _split(self, condition: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
         """The condition by itself, and the flow that came with it for each scale, where one is given."""
@@ -170,6 +166,11 @@ class Renderer(nn.Module):
 def _push(history: Tensor, newest: Tensor, length: int) -> Tensor:
     """(B, 3 L, H, W) with the oldest frame dropped and ``newest`` (B, 3, H, W) at the end."""
     return torch.cat([history[:, 3:], newest], dim=1) if length else history
+
+
+def foreground_of(condition: Tensor, channels: Sequence[int]) -> Tensor | None:
+    """(B, 1, H, W), 1 where one of these channels of a condition, (B, C, H, W), is; None without any."""
+    return condition[:, list(channels)].sum(1, keepdim=True).clamp(0, 1) if channels else None
 
 
 def one_more(filled: int | Tensor, most: int) -> int | Tensor:

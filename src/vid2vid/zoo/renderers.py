@@ -24,6 +24,7 @@ def build_renderer(architecture: ModelConfig, channels: int, foreground: Sequenc
         known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
         return ImageRenderer(channels + styles, styles=styles, **{name: settings[name] for name in known})
     if kind == "fast":
-        wanted = ("history", "width", "downs", "blocks", "use_flow")
-        return FastRenderer(channels + styles, **{name: settings[name] for name in wanted})
+        wanted = ("history", "width", "downs", "blocks", "use_flow", "foreground")
+        arguments = {name: settings[name] for name in wanted}
+        return FastRenderer(channels + styles, foreground_channels=foreground, **arguments)
     return Renderer(channels + styles, foreground_channels=foreground, **settings)
