@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from mmap import mmap
 from pathlib import Path
 from xml.etree import ElementTree
 
