@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "vid2vid"
 
 # A room imports rooms of its own rank or a lower one, and no room imports itself by way of another.
 RANKS = (
-    {"errors", "types", "progress", "device", "caches", "config", "recipes", "weights", "decoder"},
+    {"errors", "types", "progress", "device", "caches", "config", "recipes", "weights", "decoder", "pages"},
     {"video", "conditions", "flow", "annotators"},
     {"data", "models"},
     {"losses", "inference", "zoo", "prediction"},

@@ -7,11 +7,8 @@ import json
 import math
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from vid2vid.evaluation.figures import Series, line_chart
 from vid2vid.evaluation.report import (
     ARROWS,
     beats,
@@ -24,6 +21,7 @@ from vid2vid.evaluation.report import (
     value_of,
 )
 from vid2vid.evaluation.views import Views
+from vid2vid.pages import Series, fill_page, line_chart
 from vid2vid.video.files import whole_file
 
 WORDS = {"higher": "higher is better", "lower": "lower is better", "one": "best at 1"}
@@ -42,7 +40,6 @@ def write_page(report: dict, views: dict[str, Views], folder: Path) -> None:
         the page
     unless they are large, then the page asks for them beside it.
     """
-    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     styles = system_styles(report["systems"])
     order = worst_first(report)
     shown = order[:SHOWN]
@@ -55,7 +52,9 @@ def write_page(report: dict, views: dict[str, Views], folder: Path) -> None:
         "clips": [_clip_data(clip, views[clip["name"]], folder) for clip in shown],
     }
     count, frames = report["real"]["clips"], report["real"]["frames"]
-    page = template.substitute(
+    page = fill_page(
+        __package__,
+        "page.html",
         title=escape(f"Evaluation: {', '.join(s['name'] for s in report['systems'] if s['kind'] == 'fake')}"),
         facts=" · ".join(
             (
@@ -112,7 +111,6 @@ def _clip_data(clip: dict, views: Views, folder: Path) -> dict:
 
 def _clip(place: int, clip: dict, views: Views, report: dict, styles: Sequence[str]) -> str:
     """Everything about one clip: player, pictures, curves, drift, slices."""
-    template = Template(files(__package__).joinpath("clip.html").read_text(encoding="utf-8"))
     single = len(report["clips"]) == 1
     width, height = views.tiles[0][2:]
     tiles = "".join(
@@ -121,7 +119,9 @@ def _clip(place: int, clip: dict, views: Views, report: dict, styles: Sequence[s
         f'<figcaption><i class="key {style}"></i>{escape(system["name"])}</figcaption></figure>'
         for system, style in zip(clip["systems"], styles, strict=True)
     )
-    return template.substitute(
+    return fill_page(
+        __package__,
+        "clip.html",
         place=place,
         hidden="" if place == 0 else " hidden",
         name="" if single else f"<h2 class='name'>{escape(clip['name'])}</h2>",

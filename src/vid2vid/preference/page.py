@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
+from vid2vid.pages import fill_page
 from vid2vid.preference.answers import PERSON
 from vid2vid.preference.results import (
     group_title,
@@ -27,7 +26,7 @@ _ROW, _TOP, _BOTTOM = 34, 8, 26  # of the chart, in units of its view box
 
 def rating_page(question: str, name: str, nonce: str) -> str:
     """The page that raters answer on. name: of the study, by which a browser tells several apart."""
-    return _template("rating.html").substitute(question=escape(question), name=escape(name), nonce=nonce)
+    return fill_page(__package__, "rating.html", question=escape(question), name=escape(name), nonce=nonce)
 
 
 def results_page(summary: dict[str, Any], nonce: str = "", exports: bool = False) -> str:
@@ -36,7 +35,9 @@ def results_page(summary: dict[str, Any], nonce: str = "", exports: bool = False
     links = ' · <a href="/export.csv">answers as CSV</a> · <a href="/export.json">results as JSON</a>'
     groups = "".join(map(_group, summary["groups"]))
     clips = len(summary["clips"])
-    return _template("results.html").substitute(
+    return fill_page(
+        __package__,
+        "results.html",
         systems=escape(", ".join(summary["systems"])),
         question=escape(summary["question"]),
         facts=escape(
@@ -51,10 +52,6 @@ def results_page(summary: dict[str, Any], nonce: str = "", exports: bool = False
         notes="".join(f"<li>{escape(note)}</li>" for note in notes(summary)),
         nonce=nonce,
     )
-
-
-def _template(name: str) -> Template:
-    return Template(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
 def _group(group: dict[str, Any]) -> str:

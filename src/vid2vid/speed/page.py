@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from json import dumps
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from vid2vid.evaluation.figures import Series, line_chart
+from vid2vid.pages import Series, figure, fill_page
 from vid2vid.video import whole_file
 
 PAGE = "bench.html"
-WAYS = {"baseline": "c0", "engine": "c1"}
+WAYS = {"baseline": "c1", "engine": "c0"}
 STAGES = ("decode", "condition", "generate", "encode")
 HEADINGS = (
     *("size", "way", "frames/s", "times", "interval ms", "p99", "latency ms", "p99", "first s", "peak MiB"),
@@ -52,13 +50,14 @@ def _row(size: str, way: str, figures: Mapping[str, Any], ratio: float | None) -
 
 def write_bench_page(report: Mapping[str, Any], folder: Path) -> None:
     """Writes ``bench.html``, whole or not at all. Raises UserError: the place cannot be written."""
-    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     running = (f"{name}: {what}" for name, what in report["running"].items())
     facts = [f"{report['parameters'] / 1e6:.2f} million parameters", *running]
     facts.append(f"{report['rounds']} rounds of {report['frames']} frames")
     if report["conditions a second"]:
         facts.append(f"{report['conditions a second']:g} conditions a second")
-    page = template.substitute(
+    page = fill_page(
+        __package__,
+        "page.html",
         title=escape(f"Speed of {report['model']}"),
         facts=" · ".join(map(escape, facts)),
         table=_html_table(table(report)),
@@ -72,8 +71,11 @@ def write_bench_page(report: Mapping[str, Any], folder: Path) -> None:
 
 def _html_table(rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(word)}</th>" for word in HEADINGS)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(word)}</td>' for word in row)}</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    body = "".join(
+        f"<tr><th>{escape(size)}</th>{''.join(f'<td>{escape(word)}</td>' for word in row)}</tr>"
+        for size, *row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _resolution(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -84,7 +86,7 @@ def _resolution(rows: Sequence[Mapping[str, Any]]) -> str:
     pixels = [row["pixels"] / 1000 for row in rows]
     ways = [way for way in WAYS if way in rows[0]]
     charts = [
-        _figure(
+        _from_zero(
             title,
             [Series(way, [value(row[way]) for row in rows], WAYS[way]) for way in ways],
             pixels,
@@ -100,7 +102,7 @@ def _resolution(rows: Sequence[Mapping[str, Any]]) -> str:
         Series(name, [row["engine"]["stages ms"].get(name) for row in rows], f"c{number}")
         for number, name in enumerate(STAGES)
     ]
-    charts.append(_figure("stages of the engine, ms a frame", stages, pixels, "thousand pixels"))
+    charts.append(_from_zero("stages of the engine, ms a frame", stages, pixels, "thousand pixels"))
     return _section("Cost against resolution", charts)
 
 
@@ -108,11 +110,11 @@ def _length(row: Mapping[str, Any]) -> str:
     """Cost in the course of the last round, at one size."""
     ways = {way: row[way]["course"] for way in WAYS if way in row}
     tenths = [Series(way, course["frames a second by tenths"], WAYS[way]) for way, course in ways.items()]
-    charts = [_figure("frames a second", tenths, list(range(1, 11)), "tenth of the frames")]
+    charts = [_from_zero("frames a second", tenths, list(range(1, 11)), "tenth of the frames")]
     for title in ("resident MiB", "open files", "threads"):
         series = [Series(way, course[title], WAYS[way]) for way, course in ways.items() if course["frame"]]
         if any(value is not None for one in series for value in one.values):
-            charts.append(_figure(title, series, next(iter(ways.values()))["frame"], "frame"))
+            charts.append(_from_zero(title, series, next(iter(ways.values()))["frame"], "frame"))
     return _section(f"Cost against length, {row['size']}", charts)
 
 
@@ -120,8 +122,6 @@ def _section(title: str, charts: Sequence[str]) -> str:
     return f'<section><h2>{escape(title)}</h2><div class="charts">{"".join(charts)}</div></section>'
 
 
-def _figure(title: str, series: Sequence[Series], x: Sequence[float], x_label: str) -> str:
-    keys = "".join(f'<small><span class="key {s.style}"></span>{escape(s.name)}</small>' for s in series)
-    # Beside the curves lies nothing: a chart that began above zero would make much of little.
-    chart = line_chart(series, label=title, x=x, x_label=x_label, level=0)
-    return f"<figure><figcaption>{escape(title)}{keys}</figcaption>{chart}</figure>"
+def _from_zero(title: str, series: Sequence[Series], x: Sequence[float], x_label: str) -> str:
+    """A chart that began above zero would make much of little."""
+    return figure(title, series, x, x_label, level=0)

@@ -8,12 +8,10 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from urllib.parse import quote
 
-from vid2vid.evaluation.figures import Series, line_chart
+from vid2vid.pages import Series, figure, fill_page
 from vid2vid.video import whole_file
 
 PAGE = "report.html"
@@ -46,7 +44,9 @@ def write_run_page(run: Path, title: str, facts: Mapping[str, str], command: str
     size = max(1, math.ceil(last / POINTS))
     curves = _curves(run / "metrics.jsonl", last, size)
     recipe = run / "config.yaml"
-    page = Template(files(__package__).joinpath("run_page.html").read_text(encoding="utf-8")).substitute(
+    page = fill_page(
+        __package__,
+        "run_page.html",
         title=escape(title),
         facts=" · ".join(f"{escape(key)}: {escape(value)}" for key, value in facts.items()),
         command=escape(command),
@@ -151,18 +151,12 @@ def _section(
 def _figure(what: str, names: tuple[str, ...], curves: Curves, size: int) -> str:
     places = sorted(set().union(*(curves[name] for name in names)))
     series = [
-        Series(name, [curves[name].get(place) for place in places], f"c{number % 2}")
+        Series(re.split("[/_]", name)[-1], [curves[name].get(place) for place in places], f"c{number}")
         for number, name in enumerate(names)
     ]
     # A stretch stands at its middle; where each is one step, at that step.
     steps = [place * size + (size + 1) / 2 for place in places]
-    chart = line_chart(series, label=what, x=steps, x_label="step")
-    keys = "".join(
-        f'<small><i class="key {one.style}"></i>{escape(re.split("[/_]", one.name)[-1])}</small>'
-        for one in series
-        if len(series) > 1
-    )
-    return f"<figure><figcaption>{escape(what.replace('_', ' '))}{keys}</figcaption>{chart}</figure>"
+    return figure(what.replace("_", " "), series, steps, "step")
 
 
 def _samples(run: Path) -> str:

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: no library, no script needed to see them; colours come from the page's style."""
+"""Line charts as inline SVG: no library, no script needed to see them; colours come from ``page.css``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POINTS = 600
 
 @dataclass(frozen=True)
 class Series:
-    """One curve. values: by position on the x axis, None = a gap. style: CSS classes of the page."""
+    """One curve. values: by position on the x axis, None: a gap. style: CSS classes, such as c0 to c7."""
 
     name: str
     values: Sequence[float | None]
@@ -59,6 +59,16 @@ def line_chart(
     parts += [_curve(one, x, across, up) for one in series]
     parts.append(f'<line class="cursor" y1="{TOP}" y2="{HEIGHT - BOTTOM}" x1="-9" x2="-9"/></svg>')
     return "".join(parts)
+
+
+def figure(
+    title: str, series: Sequence[Series], x: Sequence[float], x_label: str, level: float | None = None
+) -> str:
+    """A chart in a frame, under its title and a key to the curves. Arguments: see `line_chart`."""
+    keys = [f'<small><i class="key {one.style}"></i>{escape(one.name)}</small>' for one in series]
+    caption = escape(title) + "".join(keys if len(keys) > 1 else ())
+    chart = line_chart(series, label=title, x=x, x_label=x_label, level=level)
+    return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
 
 
 def _text(text: str, x: float, y: float, anchor: str) -> str:
