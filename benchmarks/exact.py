@@ -12,7 +12,6 @@ frame's. Then a trained model renders ``--drift`` frames on its own history, pla
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -21,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from machine import describe
+from machine import describe, tell
 from torch import Tensor
 
 import vid2vid
@@ -138,10 +137,7 @@ def main() -> None:
             "rows": list(rows(args)),
             "own history": drift(args.model, args.drift),
         }
-    text = json.dumps(results, indent=1)
-    if args.out:
-        args.out.write_text(text + "\n")
-    print(text)
+    tell(results, args.out)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
-import json
 import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from machine import describe
+from machine import describe, tell
 
 from vid2vid.data.city import City
 from vid2vid.evaluation import Drift
@@ -82,10 +81,7 @@ def main() -> None:
         "MiB per 1000 frames after warm-up": slope,
         "drift": drift.compute(),
     }
-    text = json.dumps(results, indent=1)
-    if args.out:
-        args.out.write_text(text + "\n")
-    print(text)
+    tell(results, args.out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ that others use as well, the processor's seconds (of all threads) say more than 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from machine import describe
+from machine import describe, tell
 from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema, LabelClass, LabelSchema
@@ -212,10 +211,7 @@ def main() -> None:
         "settings": list(SETTINGS),
         "rows": list(rows(args, pick_device(args.device))),
     }
-    text = json.dumps(results, indent=1)
-    if args.out:
-        args.out.write_text(text + "\n")
-    print(text)
+    tell(results, args.out)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,14 @@ def write_clip(folder: Path, frames: int, size: tuple[int, int] = SIZE, shift: i
     return folder
 
 
+def write_street(root: Path, one: int, two: int = 0) -> Path:
+    """A dataset of a clip or two, ``one`` and ``two``, of so many frames, with their classes."""
+    write_clip(root / "one", one)
+    write_clip(root / "two", two, shift=2)
+    CLASSES.write(root / "labels.yaml")
+    return root
+
+
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
     """No file of this process may grow beyond ``size`` bytes: to a program, a disk that is full."""

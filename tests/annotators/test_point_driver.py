@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from drawn_people import face, person
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vid2vid.annotators import Drawn, Keypoints, Steady, face_crop, protocol, steady_clip
+from stand_ins import Dots
+from vid2vid.annotators import Keypoints, Steady, face_crop, protocol, steady_clip
 from vid2vid.conditions import ConditionSchema
 from vid2vid.data.annotate import annotate
 from vid2vid.data.prepare import prepare
@@ -28,32 +28,14 @@ SKETCH = ConditionSchema("image", "face_sketch", image_channels=3)
 PUBLISHED = ConditionSchema("image", "face", image_channels=15)
 
 
-@dataclass(frozen=True)
-class Dots:
-    """Finds a face where the grey of a frame says it is: so far to the right; black: none is there."""
-
-    name = "face"
-    result = "face68.json"
-    memory = None
-    fingerprint = "dots v1"
-
-    def begin(self) -> Dots:
-        return self
-
-    def see(self, picture: np.ndarray, time: float) -> None:
-        pass
-
-    def draw(self, picture: np.ndarray, time: float) -> Drawn:
-        grey = int(picture[5, 5, 0])
-        return Drawn(points=face(*SIZE, move=grey - 40).tolist() if grey else [])
-
-    def close(self) -> None:
-        pass
+def face_at(grey: int) -> list[list[float]]:
+    """So far to the right as a frame is grey; in a black one, none."""
+    return face(*SIZE, move=grey - 40).tolist() if grey else []
 
 
 @pytest.fixture(autouse=True)
 def dots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(protocol._OPENERS, "face", lambda argument: Dots())
+    monkeypatch.setitem(protocol._OPENERS, "face", lambda argument: Dots(face_at))
 
 
 def film(home: Path, greys: list[int]) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tiny import CLASSES, hidden_or_partial, write_clip
+from tiny import hidden_or_partial, write_street
 from vid2vid.cli import main
 from vid2vid.config import load_recipe
 from vid2vid.errors import Diverged, UserError
@@ -65,11 +65,7 @@ class Grid:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 12)
-    write_clip(root / "two", 12, shift=2)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 12, 12)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stand_ins import PACED, RATE, Dots, no_thread_stays, opened
 from tiny import build, hidden_or_partial
 from vid2vid import video
 from vid2vid.annotators import Drawn, protocol
@@ -29,18 +28,12 @@ from vid2vid.zoo import Model, save_model
 
 EDGES = ConditionSchema("image", "edges")
 SKETCH = ConditionSchema("image", "face_sketch", image_channels=3)
-RATE = 50
-PACED = f"testsrc2=size=64x48:rate={RATE},realtime"
-
-
-def opened(source: str = PACED) -> Camera:
-    return Camera("camera 0", "lavfi", source)
 
 
 @pytest.fixture(autouse=True)
 def _no_thread_stays() -> Iterator[None]:
-    yield
-    assert [one.name for one in threading.enumerate() if one.name.startswith("camera")] == []
+    with no_thread_stays():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -140,31 +133,13 @@ def test_what_does_not_fit_is_told(model: Model) -> None:
                 synthesize(model, camera, device="cpu", **options)
 
 
-@dataclass(frozen=True)
-class Dots:
-    """Finds a triangle of 68 points where the grey of a frame says it is; black: nobody is there."""
-
-    name = "face"
-    result = "face68.json"
-    memory = None
-    fingerprint = "dots v1"
-
-    def begin(self) -> Dots:
-        return self
-
-    def see(self, picture: np.ndarray, time: float) -> None:
-        pass
-
-    def draw(self, picture: np.ndarray, time: float) -> Drawn:
-        grey = int(picture[2, 2, 0])
-        return Drawn(points=[[grey + 0.4 * i, 30 + 25 * (i % 3)] for i in range(68)] if grey > 20 else [])
-
-    def close(self) -> None:
-        pass
+def triangle(grey: int) -> list[list[float]]:
+    """A face of 68 points where the grey of a frame says; in a black one, none."""
+    return [[grey + 0.4 * i, 30 + 25 * (i % 3)] for i in range(68)] if grey > 20 else []
 
 
 def test_a_camera_is_looked_through_for_who_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(protocol._OPENERS, "face", lambda argument: Dots())
+    monkeypatch.setitem(protocol._OPENERS, "face", lambda argument: Dots(triangle))
     monkeypatch.setattr(driver.LiveDriver, "look", 0.2)
     subject = tmp_path / "subject"
     for t in range(2):

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiny import CLASSES, hidden_or_partial, write_clip
+from tiny import hidden_or_partial, write_street
 from vid2vid.errors import Diverged, UserError
 from vid2vid.training import train
 from vid2vid.training.checkpoint import best_checkpoint, prune, save_checkpoint, sweep
@@ -40,10 +40,7 @@ def run(dataset: Path, out: Path, *overrides: str, **options: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 8)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 8)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from test_trainer import CPU, SETTINGS, video
 
-from tiny import CLASSES, build, write_clip
+from tiny import build, write_street
 from vid2vid.config import load_recipe
 from vid2vid.errors import UserError
 from vid2vid.training import train
@@ -30,10 +30,7 @@ RUN = (
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 7)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 7)
 
 
 def test_every_weight_belongs_to_one_part() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from zygote import Zygote, zygote
 
-from tiny import CLASSES, hidden_or_partial, write_clip
+from tiny import hidden_or_partial, write_street
 from vid2vid.zoo import load_model
 from vid2vid.zoo.folder import checkpoint_folders
 
@@ -35,9 +35,7 @@ class Trials:
 
     def __init__(self, folder: Path, zygote: Zygote) -> None:
         self.folder, self.zygote = folder, zygote
-        write_clip(folder / "street" / "one", 6)
-        write_clip(folder / "street" / "two", 7, shift=2)
-        CLASSES.write(folder / "street" / "labels.yaml")
+        write_street(folder / "street", 6, 7)
         self.start(self.straight)
         assert self.zygote.wait()[0] == 0
 

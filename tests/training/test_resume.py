@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tiny import CLASSES, write_clip
+from tiny import write_street
 from vid2vid.config import load_recipe
 from vid2vid.training import train
 from vid2vid.training.budget import given_frames
@@ -45,11 +45,7 @@ def run(dataset: Path, out: Path, workers: int, **options: Any) -> Path:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two clips: a sequence of each an epoch."""
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 9)
-    write_clip(root / "two", 9, shift=2)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 9, 9)
 
 
 @pytest.fixture(scope="module")

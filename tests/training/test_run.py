@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from tiny import CLASSES, full_disk, hidden_or_partial, scene, write_clip
+from tiny import CLASSES, full_disk, hidden_or_partial, scene, write_street
 from vid2vid.config import load_recipe
 from vid2vid.data import Dataset, sequences
 from vid2vid.data.shards.pack import prepare_shards
@@ -75,11 +75,7 @@ class Runs:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two clips of different length."""
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 8)
-    write_clip(root / "two", 11, shift=2)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 8, 11)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiny import CLASSES, LABELS, build, write_clip
+from tiny import LABELS, build, write_street
 from vid2vid.cli import main
 from vid2vid.config import (
     DataConfig,
@@ -120,11 +120,7 @@ def test_without_growth_all_sequences_are_as_long(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 9)
-    write_clip(root / "two", 8, shift=2)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 9, 8)
 
 
 def test_batches_are_as_long_as_foretold_wherever_one_begins(dataset: Path) -> None:

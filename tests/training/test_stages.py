@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tiny import CLASSES, write_clip
+from tiny import write_clip, write_street
 from vid2vid.config import Recipe, TrainConfig
 from vid2vid.errors import UserError
 from vid2vid.training import train
@@ -32,10 +32,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 9)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 9)
 
 
 def run(dataset: Path, out: Path, *overrides: str, **options: Any) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from tiny import CLASSES, build, write_clip
+from tiny import CLASSES, build, write_clip, write_street
 from vid2vid.config.settings import BestBy
 from vid2vid.data import Dataset
 from vid2vid.errors import UserError
@@ -32,11 +32,7 @@ def run(dataset: Path, out: Path, *overrides: str, **options: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("street")
-    write_clip(root / "one", 9)
-    write_clip(root / "two", 12, shift=2)
-    CLASSES.write(root / "labels.yaml")
-    return root
+    return write_street(tmp_path_factory.mktemp("street"), 9, 12)
 
 
 def lines(run: Path) -> list[dict[str, float]]:
@@ -80,8 +76,7 @@ def test_a_clip_is_kept_out(dataset: Path, tmp_path: Path) -> None:
     run(dataset, tmp_path / "kept", validate_on="two", frames="0:6")
     (tmp_path / "alone").mkdir()
     alone = tmp_path / "alone" / dataset.name
-    write_clip(alone / "one", 9)
-    CLASSES.write(alone / "labels.yaml")
+    write_street(alone, 9)
     run(alone, tmp_path / "other", frames="0:6")
     kept, other = lines(tmp_path / "kept"), lines(tmp_path / "other")
     assert "validation/ms_ssim" in kept[0]

@@ -1,10 +1,8 @@
-"""Small videos made on the spot, and a disk that fills up."""
+"""Small videos made on the spot."""
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -57,19 +55,20 @@ def encode(
     return path
 
 
-def with_tone(path: Path, codec: str) -> Path:
-    """Twenty numbered frames at 25 frames a second beside a tone."""
+def with_tone(path: Path, codec: str, frames: int = 20, rate: int = 25, begins: float = 0) -> Path:
+    """Numbered frames beside a tone that begins so many seconds after them."""
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25, options={"g": "7", "bf": "2"})
+        video = container.add_stream("libx264", rate=rate, options={"g": "7", "bf": "2"})
         video.width, video.height = 48, 32
         audio = container.add_stream(codec, rate=48_000, layout="mono")
-        for number in range(20):
+        for number in range(frames):
             image = np.stack([numbered(number)] * 3, axis=2)
             frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
             frame.pts = number
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        tone = np.sin(np.arange(38_400) * (2 * np.pi * 440 / 48_000)).astype(np.float32) / 2
+        times = np.arange(frames * 48_000 // rate) / 48_000
+        tone = np.where(times >= begins, np.sin(2 * np.pi * 440 * times) * 0.5, 0).astype(np.float32)
         for start in range(0, len(tone), 960):
             block = av.AudioFrame.from_ndarray(tone[None, start : start + 960], "fltp", "mono")
             block.sample_rate, block.pts, block.time_base = 48_000, start, Fraction(1, 48_000)
@@ -98,14 +97,3 @@ def planes(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
-
-
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond ``size`` bytes: to a program, a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)

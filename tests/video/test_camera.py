@@ -14,21 +14,15 @@ import av
 import numpy as np
 import pytest
 
+from stand_ins import RATE, no_thread_stays, opened
 from vid2vid.errors import UserError
-from vid2vid.video import Camera, camera, open_camera
-
-RATE = 50
-PACED = f"testsrc2=size=64x48:rate={RATE},realtime"
-
-
-def opened(source: str = PACED) -> Camera:
-    return Camera("camera 0", "lavfi", source)
+from vid2vid.video import camera, open_camera
 
 
 @pytest.fixture(autouse=True)
 def _no_thread_stays() -> Iterator[None]:
-    yield
-    assert [one.name for one in threading.enumerate() if one.name.startswith("camera")] == []
+    with no_thread_stays():
+        yield
 
 
 def test_what_is_not_taken_in_time_is_dropped_and_counted() -> None:

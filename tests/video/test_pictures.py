@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from made_videos import full_disk
 from PIL import Image
 
+from tiny import full_disk
 from vid2vid.errors import UserError
 from vid2vid.video import (
     PictureFolder,

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_videos import full_disk, number_of, numbered
+from made_videos import number_of, numbered, with_tone
 
+from tiny import full_disk
 from vid2vid.errors import UserError
 from vid2vid.video import PictureWriter, VideoWriter, files, open_frames, open_writer, read_picture
 
@@ -180,27 +181,6 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
             writer.write(frame(0))
 
 
-def with_sound(path: Path, codec: str, seconds: float = 3.0) -> Path:
-    """A video at 10 frames a second, and beside it a tone that starts after one second."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=10)
-        video.width, video.height = 48, 32
-        audio = container.add_stream(codec, rate=48_000, layout="mono")
-        for number in range(round(seconds * 10)):
-            image = av.VideoFrame.from_ndarray(frame(number), "rgb24").reformat(format="yuv420p")
-            image.pts = number
-            container.mux(video.encode(image))
-        container.mux(video.encode(None))
-        times = np.arange(round(seconds * 48_000)) / 48_000
-        tone = np.where(times >= 1, np.sin(2 * np.pi * 440 * times) * 0.5, 0).astype(np.float32)
-        for start in range(0, len(tone), 960):
-            block = av.AudioFrame.from_ndarray(tone[None, start : start + 960], "fltp", "mono")
-            block.sample_rate, block.pts, block.time_base = 48_000, start, Fraction(1, 48_000)
-            container.mux(audio.encode(block))
-        container.mux(audio.encode(None))
-    return path
-
-
 def onset(path: Path) -> tuple[str, float, float]:
     """The sound's codec, when the tone begins, when it ends; seconds from the first frame."""
     begin = -1.0
@@ -234,7 +214,7 @@ def onset(path: Path) -> tuple[str, float, float]:
 def test_sound_is_carried_over_in_time(
     tmp_path: Path, source: str, codec: str, suffix: str, expected: str, begin: float
 ) -> None:
-    driving = with_sound(tmp_path / source, codec)
+    driving = with_tone(tmp_path / source, codec, frames=30, rate=10, begins=1)
     out = tmp_path / f"out{suffix}"
     with VideoWriter(out, 10, audio_from=driving) as writer:
         for number in range(15):
