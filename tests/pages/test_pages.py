@@ -66,3 +66,5 @@ def test_all_that_is_known_is_drawn_inside_the_chart(values: list[float | None],
     for circle in circles:
         assert 0 < float(circle.attrib["cx"]) < width
         assert 0 < float(circle.attrib["cy"]) < height
+    for words in chart.findall("text"):
+        assert float(words.attrib["y"]) <= height - 3, "there is room for what hangs below the line"

@@ -58,7 +58,9 @@ def test_every_figure_is_there_and_fits_the_others(out: Path) -> None:
             assert set(figures["stages ms"]) >= {"condition", "generate", "encode"}
             course = figures["course"]
             assert course["frame"] == [1, 2, 3, 4, 5]
-            assert len(course["frames a second by tenths"]) == 10
+            tenths = course["frames a second by tenths"]
+            assert len(tenths) == 10
+            assert min(tenths) > 0, "four intervals have tenths, too"
         alone = row["baseline"]
         assert set(alone["stages ms"]) == {"decode", "condition", "generate", "encode"}
         assert sum(alone["stages ms"].values()) <= 1000 / alone["frames a second"] * 1.5
@@ -89,6 +91,18 @@ def test_the_table_has_a_row_for_each_way_and_size(out: Path, tmp_path: Path) ->
             row[way]["course"] |= {kind: [None] * 5 for kind in ("resident MiB", "open files", "threads")}
     write_bench_page(report, tmp_path)
     assert (tmp_path / "bench.html").read_text().count("<svg") == 4 + 2
+
+
+def test_the_memory_shown_is_the_accelerator_s_where_there_is_one(out: Path, tmp_path: Path) -> None:
+    report = json.loads((out / "bench.json").read_text())
+    for row in report["sizes"]:
+        for way in ("baseline", "engine"):
+            row[way]["peak MiB"] = {"main memory": 900.0, "device": 77.0}
+    assert {row[HEADINGS.index("peak MiB")] for row in table(report)} == {"77"}
+    write_bench_page(report, tmp_path)
+    (chart,) = re.findall(r'aria-label="peak memory, MiB".*?</svg>', (tmp_path / "bench.html").read_text())
+    assert ">80<" in chart
+    assert ">1000<" not in chart
 
 
 def test_the_engine_alone_at_a_pace_and_progress(tmp_path: Path) -> None:

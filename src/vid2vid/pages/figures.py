@@ -52,8 +52,8 @@ def line_chart(
         parts += [_level("grid", up(tick)), _text(f"{tick:g}", LEFT - 8, up(tick) + 4, "end")]
     for tick in _ticks(x[0], x[-1], 6):
         if x[0] <= tick <= x[-1] and tick == int(tick):
-            parts.append(_text(f"{tick:g}", across(tick), HEIGHT - 13, "middle"))
-    parts.append(_text(x_label, WIDTH - RIGHT, HEIGHT - 1, "end"))
+            parts.append(_text(f"{tick:g}", across(tick), HEIGHT - 16, "middle"))
+    parts.append(_text(x_label, WIDTH - RIGHT, HEIGHT - 3, "end"))
     if level is not None:
         parts.append(_level("level", up(level)))
     parts += [_curve(one, x, across, up) for one in series]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -274,13 +273,12 @@ def _spread(seconds: np.ndarray) -> dict[str, float]:
 
 def _course(block: _Block) -> dict[str, Any]:
     """Frames a second by tenths of the block; memory, open files and threads after so many frames."""
-    edges = np.linspace(0, len(block.timing.done) - 1, TENTHS + 1).round().astype(int)
     done = np.asarray(block.timing.done)
-    rates = [
-        round(float((b - a) / (done[b] - done[a])), 3) if b > a else None for a, b in pairwise(edges.tolist())
-    ]
+    edges = np.linspace(0, len(done) - 1, TENTHS + 1)
+    times = np.interp(edges, np.arange(len(done)), done)  # of a short block, tenths end within a frame
+    rates = np.diff(edges) / np.diff(times)
     return {
-        "frames a second by tenths": rates,
+        "frames a second by tenths": rates.round(3).tolist(),
         "frame": [number for number, _ in block.course],
         "resident MiB": [usage.resident for _, usage in block.course],
         "open files": [usage.files for _, usage in block.course],

@@ -31,7 +31,7 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _row(size: str, way: str, figures: Mapping[str, Any], ratio: float | None) -> list[str]:
-    peak = figures["peak MiB"].get("device") or figures["peak MiB"]["main memory"]
+    peak = _peak(figures)
     return [
         size,
         way,
@@ -48,11 +48,18 @@ def _row(size: str, way: str, figures: Mapping[str, Any], ratio: float | None) -
     ]
 
 
+def _peak(figures: Mapping[str, Any]) -> float | None:
+    """MiB of the accelerator's memory, where there is one."""
+    peak: Mapping[str, float | None] = figures["peak MiB"]
+    return peak.get("device") or peak["main memory"]
+
+
 def write_bench_page(report: Mapping[str, Any], folder: Path) -> None:
     """Writes ``bench.html``, whole or not at all. Raises UserError: the place cannot be written."""
     running = (f"{name}: {what}" for name, what in report["running"].items())
     facts = [f"{report['parameters'] / 1e6:.2f} million parameters", *running]
-    facts.append(f"{report['rounds']} rounds of {report['frames']} frames")
+    rounds = report["rounds"]
+    facts.append(f"{rounds} {'round' if rounds == 1 else 'rounds'} of {report['frames']} frames")
     if report["conditions a second"]:
         facts.append(f"{report['conditions a second']:g} conditions a second")
     page = fill_page(
@@ -95,7 +102,7 @@ def _resolution(rows: Sequence[Mapping[str, Any]]) -> str:
         for title, value in (
             ("milliseconds a frame", lambda figures: 1000 / figures["frames a second"]),
             ("99th percentile of the latency, ms", lambda figures: figures["latency ms"]["p99"]),
-            ("peak memory, MiB", lambda figures: figures["peak MiB"]["main memory"]),
+            ("peak memory, MiB", _peak),
         )
     ]
     stages = [
