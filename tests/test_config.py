@@ -127,6 +127,21 @@ def test_something_must_pull_towards_the_pictures() -> None:
     assert "must count" in refused("paper", *(f"loss.{name}=0" for name in off))
 
 
+@pytest.mark.parametrize(
+    ("recipe", "word", "named"),
+    [
+        ("forecast-tiny", "loss.perceptual=1", "label maps makes none"),
+        ("forecast-tiny", "loss.ssim=1", "label maps makes none"),
+        ("forecast-tiny", "train.self_made_first=0.5", "set it to 0"),
+        ("forecast-tiny", "train.futures=-1", "train.futures"),
+        ("forecast-tiny-rgb", "loss.cross_entropy=1", "forecaster of label maps"),
+        ("street-tiny", "train.futures=2", "forecaster of label maps"),
+    ],
+)
+def test_what_a_forecaster_cannot_learn_from_is_refused(recipe: str, word: str, named: str) -> None:
+    assert named in refused(recipe, word)
+
+
 def test_overrides() -> None:
     words = (
         "train.steps=12",

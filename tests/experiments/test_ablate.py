@@ -270,6 +270,14 @@ def test_a_bad_row_is_refused_before_anything_is_trained(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_forecaster_is_no_row(dataset: Path, tmp_path: Path, untrained: list[str]) -> None:
+    row = "ahead: model.network=forecast loss.ssim=0 loss.contrast=0"
+    message = refused(dataset, tmp_path / "out", "train.self_made_first=0", vary=[row])
+    assert "ahead" in message
+    assert "is a forecaster" in message
+    assert not untrained
+
+
 def test_bad_data_is_refused_before_anything_is_trained(
     dataset: Path, tmp_path: Path, untrained: list[str]
 ) -> None:

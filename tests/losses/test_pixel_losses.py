@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from vid2vid.errors import UserError
 from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
-from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
+from vid2vid.losses.pixel import (
+    charbonnier,
+    contrast_difference,
+    cross_entropy,
+    masked_l1,
+    structural_dissimilarity,
+)
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 DISTANCES = [charbonnier, contrast_difference, structural_dissimilarity]
@@ -27,6 +33,19 @@ def test_charbonnier() -> None:
     a, b = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.3)
     assert float(charbonnier(a, b)) == pytest.approx(math.sqrt(0.09 + 1e-6))
     assert float(charbonnier(a, a)) == pytest.approx(1e-3)
+
+
+def test_cross_entropy_is_bounded_and_least_where_the_chances_are_right() -> None:
+    there = torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1).expand(2, 3, 4, 5)
+    sure, wrong = (cross_entropy(made, there) for made in (there, 1 - there))
+    assert sure.shape == (2,)
+    torch.testing.assert_close(sure, torch.full((2,), -3 * math.log(0.999)))
+    torch.testing.assert_close(wrong, torch.full((2,), -3 * math.log(0.001)))
+    # Three of four times: no other probability surprises less.
+    happens = torch.tensor([1.0, 1.0, 1.0, 0.0]).view(4, 1, 1, 1)
+    chances = torch.linspace(0.05, 0.95, 19)
+    surprise = [float(cross_entropy(torch.full((4, 1, 1, 1), float(p)), happens).mean()) for p in chances]
+    assert float(chances[surprise.index(min(surprise))]) == pytest.approx(0.75)
 
 
 def test_contrast_difference_asks_how_much_detail_not_where() -> None:

@@ -12,6 +12,7 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
     """What makes no sense, or is beyond all bounds, in an architecture."""
     finest = 2 ** max(model.scales - 1, 0)
     warps = model.use_flow and model.history > 0
+    forecasts = model.network == "forecast"
     demands = [
         (0 <= model.history <= 16, "history: past frames, 0 to 16"),
         (1 <= model.scales <= 6, "scales: 1 to 6"),
@@ -34,6 +35,12 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
         (model.network != "fast" or model.history > 0, "history: a fast network sees 1 past frame or more"),
         (model.network != "fast" or model.scales == 1, "scales: a fast network has 1"),
         (model.network != "fast" or not model.given_flow, "given_flow: a fast network predicts its own"),
+        (1 <= model.noise <= 256, "noise: numbers, 1 to 256"),
+        (not forecasts or model.history > 0, "history: a forecaster goes on from 1 condition or more"),
+        (
+            not forecasts or (model.scales == 1 and not model.styles and not model.given_flow),
+            "network: a forecaster has 1 scale, no styles, and predicts its own flow",
+        ),
     ]
     yield from (f"model.{demand}" for holds, demand in demands if not holds)
 
@@ -42,7 +49,7 @@ def recipe_faults(recipe: Recipe) -> Iterator[str]:
     """Likewise in a recipe."""
     data, train, judges = recipe.data, recipe.train, recipe.discriminator
     weights = dataclasses.asdict(recipe.loss)
-    pictures = ("gan", "perceptual", "charbonnier", "ssim")
+    pictures = ("gan", "perceptual", "charbonnier", "ssim", "cross_entropy")
     demands = [
         (16 <= min(data.size) <= max(data.size) <= 16384, "data.size: 16 to 16384 pixels a side"),
         (0 <= data.recolour < 1, "data.recolour: a range, from 0 to below 1"),
@@ -90,4 +97,29 @@ def recipe_faults(recipe: Recipe) -> Iterator[str]:
         (train.lr > 0 and train.discriminator_lr > 0, "train.lr and discriminator_lr must be positive"),
     ]
     yield from model_faults(recipe.model)
+    yield from (demand for holds, demand in demands if not holds)
+    yield from _forecast_faults(recipe)
+
+
+def _forecast_faults(recipe: Recipe) -> Iterator[str]:
+    """Of what is for forecasters, or not for them."""
+    loss, train, judges = recipe.loss, recipe.train, recipe.discriminator
+    forecasts = recipe.model.network == "forecast"
+    draws_labels = forecasts and recipe.data.condition == "labels"
+    demands = [
+        (
+            not draws_labels or not (loss.perceptual or loss.ssim or loss.contrast),
+            "loss: perceptual, contrast and ssim compare pictures; a forecaster of label maps makes none",
+        ),
+        (
+            draws_labels or not (loss.cross_entropy or train.futures),
+            "loss.cross_entropy and train.futures: are for a forecaster of label maps",
+        ),
+        (not forecasts or judges.face == "none", "discriminator.face: a forecaster shows no faces"),
+        (
+            not forecasts or train.self_made_first == 0,
+            "train.self_made_first: a forecaster goes on from real frames; set it to 0",
+        ),
+        (0 <= train.futures <= 64, "train.futures: 0 to 64"),
+    ]
     yield from (demand for holds, demand in demands if not holds)

@@ -53,11 +53,12 @@ class DataConfig:
 class ModelConfig:
     """The generator."""
 
-    network: Literal["video", "fast", "image"] = "video"
-    """The sequential generator, its fast relative, or the image generator of pix2pixHD, which makes first
-    frames. A fast network looks at history, width and downs (at and below half the size), blocks, use_flow,
-    foreground and the styles alone; an image network at scales (1 or 2), width, downs, blocks,
-    enhancer_blocks and the styles."""
+    network: Literal["video", "fast", "image", "forecast"] = "video"
+    """The sequential generator, its fast relative, the image generator of pix2pixHD, which makes first
+    frames, or a forecaster, which goes on with the conditions themselves. A fast network looks at history,
+    width and downs (at and below half the size), blocks, use_flow, foreground and the styles alone; an image
+    network at scales (1 or 2), width, downs, blocks, enhancer_blocks and the styles; a forecaster at all but
+    scales, enhancer_blocks, foreground and the styles."""
     history: int = 2
     """Past frames and conditions seen; 0 makes a frame-wise image model."""
     scales: int = 1
@@ -81,6 +82,8 @@ class ModelConfig:
     """Connect encoders and decoders at every size: finer detail from little training; not in the paper."""
     cubic_warp: bool = False
     """Warp by splines, not bilinearly: what is warped frame after frame stays sharp; not in the paper."""
+    noise: int = 8
+    """Of a forecaster: numbers that tell one future from another."""
     styles: int = 0
     """Numbers that say what an object looks like, learnt by an encoder; 0: one look only."""
     style_width: int = 16
@@ -110,7 +113,7 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each term counts. The first seven are the paper's, the last three help small data."""
+    """How much each term counts. The first seven are the paper's, the next three help small data."""
 
     gan: float = 1.0
     video_gan: float = 1.0
@@ -127,6 +130,8 @@ class LossWeights:
     contrast: float = 0.0
     """As much fine detail as there should be, wherever it lies: pixel distances alone end in a blur."""
     ssim: float = 0.0
+    cross_entropy: float = 0.0
+    """Of label maps, which a forecaster makes: in the place of what compares pictures."""
 
 
 # fmt: off
@@ -165,6 +170,9 @@ class TrainConfig:
     history_noise: float = 0.0
     """Strength of grain and of colour shifts added to frames as they become history, in which frames range
     from -1 to 1: against drift."""
+    futures: int = 0
+    """Of a forecaster: in half of the steps so many futures are drawn, and the one that comes nearest to the
+    real one is learnt; else, and with 0 always, the most likely one is."""
     clip: float = 0.0
     """Longest gradient of either side, as a norm over all its weights; longer ones are shortened. 0: any."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -221,6 +221,8 @@ def _check_data(
             if tested.schema.labels != data.schema.labels:
                 raise UserError(f"{test}: has other classes than {dataset}; give clips of the same classes")
         schema = opened[settings.data].schema
+        if settings.model.network == "forecast":
+            raise UserError(f"{run.name}: is a forecaster; ablate compares what makes frames")
         with torch.device("meta"):
             network = build_renderer(settings.model, schema.channels, schema.foreground_channels)
         parameters[run.name] = sum(weight.numel() for weight in network.parameters())

@@ -17,7 +17,7 @@ from vid2vid.inference.stream import stream
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size, to_picture
 from vid2vid.video import open_writer
-from vid2vid.zoo import Model, load_model
+from vid2vid.zoo import Model, load_renderer
 
 
 def demo(
@@ -48,7 +48,7 @@ def demo(
         UserError: no such model, a model of something else, a size too small, ``out`` cannot be written.
     """
     where = pick_device(device)
-    renderer = model if isinstance(model, Model) else load_model(model, where)
+    renderer = load_renderer(model, where)
     classes = renderer.schema.labels
     if classes is None or classes.names != city_schema().names:
         raise UserError(f"{model}: is no model of the synthetic city; leave --model out for the bundled one")

@@ -18,7 +18,7 @@ from vid2vid.errors import UserError
 from vid2vid.inference.source import ConditionSource
 from vid2vid.progress import Progress, silent
 from vid2vid.types import RecurrentState, Size
-from vid2vid.zoo import Model, load_model
+from vid2vid.zoo import Model, load_renderer
 from vid2vid.zoo.exported.ports import FlatStep, Ports, condition_channels, step_ports
 from vid2vid.zoo.exported.renderer import ExportedRenderer, file_format
 from vid2vid.zoo.files import whole_folder
@@ -67,7 +67,7 @@ def export(
     """
     folder = Path(out)
     check_replaceable(folder)
-    found = model if isinstance(model, Model) else load_model(model)
+    found = load_renderer(model)
     renderer = found.renderer
     if isinstance(renderer, ExportedRenderer):
         raise UserError(f"{model}: is exported already; export the model that it was made from")

@@ -31,7 +31,7 @@ from vid2vid.inference.styling import Styling
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
 from vid2vid.video import Live, PictureWriter, StreamWriter, VideoWriter, is_stream, open_writer
-from vid2vid.zoo import Model, load_model
+from vid2vid.zoo import Model, load_renderer
 
 LARGEST = 16384
 """Pixels a side of a frame; a larger size is a slip of the finger."""
@@ -139,7 +139,7 @@ def synthesize(
     if isinstance(model, tuple):
         renderer, running = model
     else:
-        loaded = (model if isinstance(model, Model) else load_model(model, where)).to(where)
+        loaded = load_renderer(model, where).to(where)
         renderer, running = accelerate(loaded, where, precision, path)
     wanted = None if native else _checked(size or renderer.size)
     subject = None if retarget is None else Path(retarget)

@@ -16,7 +16,13 @@ from vid2vid.flow.warp import warp
 from vid2vid.losses.faces import HeadFrom, corner, cut_squares, face_squares, head_mask
 from vid2vid.losses.gan import feature_matching, least_squares
 from vid2vid.losses.perceptual import PerceptualLoss, find_vgg_weights
-from vid2vid.losses.pixel import charbonnier, contrast_difference, masked_l1, structural_dissimilarity
+from vid2vid.losses.pixel import (
+    charbonnier,
+    contrast_difference,
+    cross_entropy,
+    masked_l1,
+    structural_dissimilarity,
+)
 from vid2vid.losses.temporal import Group
 from vid2vid.models.discriminators import Judgement, MultiScaleDiscriminator
 from vid2vid.types import GeneratorOutput
@@ -33,7 +39,8 @@ class Losses(NamedTuple):
 class Chunk:
     """The frames of one optimisation step, n per clip; (B, n, ...) throughout.
 
-    condition: (B, n, C, H, W); real: (B, n, 3, H, W).
+    condition: (B, n, C, H, W); real: (B, n, 3, H, W). A forecaster's frames are conditions, of as many
+    channels, and beside them lies nothing: C is 0.
     outputs: n outputs, as made.
     before_real, before_fake: (B, n, 3, H, W), the frame before each: real, and as generated (detached).
     flow: (B, n, 2, H, W) reference flow; confidence: (B, n, 1, H, W).
@@ -166,6 +173,7 @@ class Objective(nn.Module):
             ("charbonnier", self.weights.charbonnier, charbonnier),
             ("contrast", self.weights.contrast, contrast_difference),
             ("ssim", self.weights.ssim, structural_dissimilarity),
+            ("cross_entropy", self.weights.cross_entropy, lambda a, b: cross_entropy(a, b).mean()),
         ]
         for name, weight, distance in distances:
             if weight:
@@ -200,6 +208,7 @@ class Objective(nn.Module):
 def build_objective(channels: int, recipe: Recipe) -> Objective:
     """The discriminators and losses of a recipe, untrained, for conditions of so many channels."""
     judge, weights = recipe.discriminator, recipe.loss
+    beside, made = (0, channels) if recipe.model.network == "forecast" else (channels, 3)
     build = partial(
         MultiScaleDiscriminator,
         scales=judge.scales,
@@ -207,9 +216,9 @@ def build_objective(channels: int, recipe: Recipe) -> Objective:
         layers=judge.layers,
         spectral=judge.spectral,
     )
-    image = build(channels + 3) if weights.gan else None
-    face = build(channels + 3) if weights.gan and judge.face != "none" else None
-    video_channels = judge.frames * 3 + (judge.frames - 1) * 2
+    image = build(beside + made) if weights.gan else None
+    face = build(beside + made) if weights.gan and judge.face != "none" else None
+    video_channels = judge.frames * made + (judge.frames - 1) * 2
     count = judge.temporal_scales if weights.video_gan else 0
     video: list[nn.Module] = [build(video_channels) for _ in range(count)]
     vgg = find_vgg_weights() if weights.perceptual else None

@@ -58,6 +58,13 @@ def structural_dissimilarity(a: Tensor, b: Tensor, levels: int = 3) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def cross_entropy(a: Tensor, b: Tensor, least: float = 1e-3) -> Tensor:
+    """How surprised the probabilities ``a`` are by what is there, ``b``: (B,), mean over the places and sum
+    over the channels of (B, C, H, W), each of which is or is not. ``least`` bounds it, and its gradient."""
+    a = a * (1 - 2 * least) + least
+    return -(b * a.log() + (1 - b) * (1 - a).log()).sum(1).mean((1, 2))
+
+
 def masked_l1(a: Tensor, b: Tensor, confidence: Tensor) -> Tensor:
     """Mean over *all* elements of |a c - b c|: what is not confident counts as equal."""
     return (a * confidence - b * confidence).abs().mean()

@@ -135,6 +135,7 @@ class FastRenderer(nn.Module):
     """
 
     given_flow = False
+    frame_channels = 3
 
     def __init__(
         self,

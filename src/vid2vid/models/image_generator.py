@@ -84,6 +84,7 @@ class ImageRenderer(nn.Module):
     """
 
     history = 0
+    frame_channels = 3
 
     def __init__(
         self,

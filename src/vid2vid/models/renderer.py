@@ -35,6 +35,8 @@ class Renderer(nn.Module):
         generator: further arguments of ``Generator``, the same at all scales.
     """
 
+    frame_channels = 3
+
     def __init__(
         self,
         condition_channels: int,

@@ -29,7 +29,7 @@ from vid2vid.speed.page import write_bench_page
 from vid2vid.speed.usage import Usage, forget_peak, peak_mib, usage_now
 from vid2vid.types import Size
 from vid2vid.video import make_folder, whole_file
-from vid2vid.zoo import Model, load_model
+from vid2vid.zoo import Model, load_renderer
 from vid2vid.zoo.exported.renderer import ExportedRenderer
 from vid2vid.zoo.files import write_json
 
@@ -89,11 +89,9 @@ def bench(
     if rate is not None and not 0 < rate <= 1000:
         raise UserError(f"--rate {rate:g}: write a number of frames a second up to 1000")
     where = pick_device(device)
-    if recipe is not None:
-        plain = untrained(recipe)
-    else:
-        plain = model if isinstance(model, Model) else load_model(str(model), where)
-    plain = plain.to(where)
+    wanted = untrained(recipe) if recipe is not None else model
+    assert wanted is not None
+    plain = load_renderer(wanted, where).to(where)
     if plain.architecture.given_flow:
         raise UserError(
             "bench: this model is handed the flow of real frames, and there are none; try another"

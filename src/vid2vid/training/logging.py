@@ -85,11 +85,10 @@ def _forget_after(path: Path, step: int) -> None:
 
 
 def write_sample(path: Path, renderer: AnyRenderer, model: Model, clip: Clip) -> None:
-    """A video of the condition, the real frames and the synthesis side by side.
+    """A video of the condition, the real frames and the synthesis side by side; see ``Rendered``.
 
     It starts from real frames where the model keeps a history.
     """
     with VideoWriter(path, model.rate) as writer:
         for shown in render(renderer, model, clip, min(len(clip), SAMPLE_FRAMES)):
-            row = [model.schema.tint(shown.condition[0]), shown.real, shown.made]
-            writer.write(np.concatenate(row, axis=1))
+            writer.write(np.concatenate(shown, axis=1))

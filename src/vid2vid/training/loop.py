@@ -141,6 +141,8 @@ def _opened(order: _Order, device: torch.device, team: Team, say: Callable[[str]
     if order.freeze:
         about["frozen"] = ", ".join(sorted(set(order.freeze)))
     if order.teacher is not None:
+        if settings.model.network == "forecast":
+            raise UserError("--teacher: shows frames, and a forecaster learns conditions; leave it out")
         teacher = Teacher.open(order.teacher, data.schema, device)
         about["teacher"] = teacher.name
     run = _Run(order, data, held_out, about, device, team, teacher)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vid2vid.conditions import ConditionSchema
 from vid2vid.errors import UserError
+from vid2vid.models.forecaster import Forecaster
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.classes import carrying
 from vid2vid.training.trainer import Trainer
@@ -35,6 +36,8 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
         )
     before = ConditionSchema.from_dict(config.get("condition"), source=str(where))
     classes = carrying(before, trainer.schema)
+    if classes is not None and isinstance(trainer.renderer, Forecaster):
+        raise UserError(f"{folder}: forecasts other classes; start from a model of the dataset's own")
     taken: list[str] = []
     left: list[str] = []
     for file, networks in _networks(trainer).items():

@@ -12,7 +12,7 @@ from vid2vid.conditions import ConditionSchema
 from vid2vid.errors import UserError
 from vid2vid.inference import stream
 from vid2vid.types import VideoBatch
-from vid2vid.zoo import Model, load_model
+from vid2vid.zoo import Model, load_renderer
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Teacher:
         Raises:
             UserError: no such model; one of other conditions, or one that is to be told styles or flow.
         """
-        model = load_model(path, device)
+        model = load_renderer(path, device)
         if model.schema != schema:
             raise UserError(f"--teacher {path}: was trained on other conditions; give one like the dataset's")
         if model.architecture.styles or model.architecture.given_flow:

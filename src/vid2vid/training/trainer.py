@@ -19,9 +19,11 @@ from vid2vid.errors import Diverged
 from vid2vid.flow import photometric_confidence
 from vid2vid.losses.objective import Chunk, Losses, build_objective
 from vid2vid.losses.temporal import TemporalWindow
+from vid2vid.models.forecaster import Forecaster
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.budget import given_frames, rolled_frames
 from vid2vid.training.distributed import ALONE, Team
+from vid2vid.training.futures import nearest_future
 from vid2vid.training.schedule import length_at, rate_at, stage_at
 from vid2vid.training.teaching import Teacher
 from vid2vid.training.verdicts import Verdicts
@@ -134,10 +136,7 @@ class Trainer:
         length = batch.frames.shape[1] - spare + rolled
         batch = batch.map(lambda tensor: tensor[:, :length].to(self.device))
         given = min(given, length - rolled - 1)
-        condition = self._encoded(batch)
-        if self.teacher is not None:
-            batch = self.teacher(batch, condition, given)
-        confidence = _confidence(batch)
+        batch, condition, confidence = self._lesson(batch, given)
         window = TemporalWindow(
             len(self.objective.video_discriminators),
             self.recipe.discriminator.frames,
@@ -158,6 +157,9 @@ class Trainer:
             self._choose_learners(stage.finest_alone)
             seen = self._seen(condition, batch, now)
             noise = torch.Generator(self.device).manual_seed(self.recipe.train.seed * 1_000_003 + self.step)
+            if isinstance(self.renderer, Forecaster):
+                real, futures = batch.frames[:, now], self.recipe.train.futures
+                seen = nearest_future(self._step, seen, state, real, futures, noise, self.team)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
@@ -165,7 +167,9 @@ class Trainer:
                     state = state.detach()
                 before.append(last.detach())
                 output, state = self._step(seen[:, t - start], state)
-                state = _disturbed(state, self.recipe.train.history_noise, noise, self.team)
+                state = _disturbed(
+                    state, self.renderer.frame_channels, self.recipe.train.history_noise, noise, self.team
+                )
                 outputs.append(output)
                 last = output.frame
             real = batch.frames[:, now]
@@ -189,6 +193,18 @@ class Trainer:
             yield metrics
             if done:
                 return
+
+    def _lesson(self, batch: VideoBatch, given: int) -> tuple[VideoBatch, Tensor, Tensor]:
+        """The batch with what is to be made in the place of its frames; what describes that, (B, T, C, H, W),
+        which is nothing where the conditions themselves are forecast; and where, (B, T, 1, H, W), the
+        reference flow can be trusted, which is always that of the frames."""
+        condition = self._encoded(batch)
+        if self.teacher is not None:
+            batch = self.teacher(batch, condition, given)
+        confidence = _confidence(batch)
+        if isinstance(self.renderer, Forecaster):
+            batch, condition = replace(batch, frames=condition), condition[:, :, :0]
+        return batch, condition, confidence
 
     def _beginning(self, condition: Tensor, batch: VideoBatch, given: int) -> Place:
         if not given:
@@ -221,7 +237,10 @@ class Trainer:
 
     def _seen(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
         """The conditions of some frames and, after their own channels, what else the renderer wants: the
-        styles of what is seen there, and the flow where it is given."""
+        styles of what is seen there, and the flow where it is given. Of a forecaster the noise, zero."""
+        if isinstance(self.renderer, Forecaster):
+            clips, frames = condition[:, now].shape[:2]
+            return condition.new_zeros(clips, frames, self.renderer.condition_channels, 1, 1)
         seen = condition[:, now]
         if self.encoder is not None:
             seen = torch.cat([seen, self._styles(batch, now)], dim=2)
@@ -330,7 +349,9 @@ def _before(frames: Tensor, start: int, stop: int) -> Tensor:
     return frames[:, index]
 
 
-def _disturbed(state: RecurrentState, sigma: float, noise: torch.Generator, team: Team) -> RecurrentState:
+def _disturbed(
+    state: RecurrentState, channels: int, sigma: float, noise: torch.Generator, team: Team
+) -> RecurrentState:
     """The newest frame of every scale with grain and, per channel, a shift: as a history looks that has begun
     to drift. The networks see and warp what is disturbed; no loss asks for it."""
     if not sigma:
@@ -343,9 +364,9 @@ def _disturbed(state: RecurrentState, sigma: float, noise: torch.Generator, team
 
     frames = []
     for frame in state.frames:
-        newest = frame[:, -3:]
+        newest = frame[:, -channels:]
         shifted = newest + draw(newest, *newest.shape) + draw(newest, *newest.shape[:2], 1, 1)
-        frames.append(torch.cat([frame[:, :-3], shifted], dim=1))
+        frames.append(torch.cat([frame[:, :-channels], shifted], dim=1))
     return replace(state, frames=tuple(frames))
 
 

@@ -16,6 +16,7 @@ from vid2vid.evaluation.metrics import METRICS, Context
 from vid2vid.evaluation.motion import reference_motion
 from vid2vid.flow import open_estimator
 from vid2vid.inference.stream import stream
+from vid2vid.models.forecaster import Forecaster
 from vid2vid.training.checkpoint import Better, Scores
 from vid2vid.types import to_picture, to_tensor
 from vid2vid.zoo.folder import Model
@@ -26,32 +27,35 @@ MOST_FRAMES = 16
 
 
 class Rendered(NamedTuple):
-    """A frame of each kind.
+    """A picture of each kind, (H, W, 3) uint8: what is seen, what was to be made of it, what was made. Of a
+    forecaster the latter are conditions, tinted, and the first is their real frame."""
 
-    condition: (1, C, H, W), with styles and flow where the model wants them. real, made: (H, W, 3) uint8.
-    """
-
-    condition: Tensor
+    seen: np.ndarray
     real: np.ndarray
     made: np.ndarray
 
 
 def render(renderer: AnyRenderer, model: Model, clip: Clip, count: int) -> Iterator[Rendered]:
     """The first ``count`` frames of a clip; as many as the renderer looks back on are the real ones."""
-    device = next(renderer.parameters()).device
-    first = [to_tensor(clip.frame(t))[None].to(device) for t in range(min(renderer.history, count))]
-    seen: list[tuple[Tensor, np.ndarray]] = []
+    device, given = next(renderer.parameters()).device, range(min(renderer.history, count))
+    tint, forecasts = model.schema.tint, isinstance(renderer, Forecaster)
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    if forecasts:
+        first = [_describe(model, clip, t, device)[0] for t in given]
+    else:
+        first = [to_tensor(clip.frame(t))[None].to(device) for t in given]
 
     def described() -> Iterator[Tensor]:
         for t in range(count):
-            seen[:] = [_describe(model, clip, t, device)]
-            yield seen[0][0]
+            condition, real = _describe(model, clip, t, device)
+            seen[:] = [(real, tint(condition[0])) if forecasts else (tint(condition[0]), real)]
+            yield condition.new_zeros(1, renderer.condition_channels, 1, 1) if forecasts else condition
 
     training = renderer.training
     renderer.eval()
     try:
         for made in stream(replace(model, renderer=renderer, first_frame=None), described(), first):
-            yield Rendered(*seen[0], to_picture(made[0]))
+            yield Rendered(*seen[0], tint(made[0]) if forecasts else to_picture(made[0]))
     finally:
         renderer.train(training)
 

@@ -16,6 +16,7 @@ from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, model_faults, read_settings
 from vid2vid.errors import UserError
 from vid2vid.models.feature_encoder import FeatureEncoder
+from vid2vid.models.forecaster import Forecaster
 from vid2vid.models.styles import Styles
 from vid2vid.types import Size
 from vid2vid.zoo.exported.card import step_card
@@ -59,7 +60,12 @@ class Model:
         **about: Any,
     ) -> Model:
         """An untrained model; weights come from torch's random state."""
-        renderer = build_renderer(architecture, schema.channels, schema.foreground_channels)
+        renderer = build_renderer(
+            architecture,
+            schema.channels,
+            schema.foreground_channels,
+            classes=len(schema.labels) if schema.labels else 0,
+        )
         encoder, styles = None, None
         if architecture.styles:
             width, downs = architecture.style_width, architecture.style_downs
@@ -166,6 +172,19 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
     if (folder / FIRST_FRAME).is_dir() and folder.name != FIRST_FRAME:
         model = with_painter(model, folder / FIRST_FRAME, device)
     return model
+
+
+def load_renderer(model: Model | Path | str, device: torch.device | str = "cpu") -> Model:
+    """A model that makes frames, as it is given, or read; see ``load_model``.
+
+    Raises:
+        UserError: it is a forecaster; or as ``load_model``.
+    """
+    found = model if isinstance(model, Model) else load_model(model, device)
+    if isinstance(found.renderer, Forecaster):
+        name = found.about.get("name", "the model") if isinstance(model, Model) else model
+        raise UserError(f"{name}: is a forecaster, which makes no frames; give it to vid2vid predict")
+    return found
 
 
 def _with_step(model: Model, folder: Path, facts: object, device: torch.device | str) -> Model:

@@ -18,6 +18,7 @@ from vid2vid.losses.objective import Chunk, Losses, Objective, build_objective
 from vid2vid.losses.temporal import Group
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
+from vid2vid.zoo.exported.ports import condition_channels
 from vid2vid.zoo.renderers import AnyRenderer, build_renderer
 
 ADAM = 4
@@ -76,7 +77,7 @@ class Rehearsal:
     needs can be counted; on another it takes as long as a step takes.
 
     renderer, objective: on one device; what of the renderer requires no gradient does not learn.
-    size: (width, height) of the frames; channels: of a condition, with what else the renderer wants.
+    size: (width, height) of the frames; channels: of a condition, as the discriminators see it.
     backprop, temporal_scales: those of the stage. Faces are not looked for.
     """
 
@@ -119,7 +120,7 @@ class Rehearsal:
         judges = len(objective.video_discriminators)
         return cls(
             *(renderer, objective, recipe, size),
-            channels=channels + recipe.model.styles + 2 * recipe.model.given_flow,
+            channels=0 if recipe.model.network == "forecast" else channels,
             backprop=recipe.train.backprop if backprop is None else backprop,
             temporal_scales=judges if temporal_scales is None else temporal_scales,
         )
@@ -127,12 +128,13 @@ class Rehearsal:
     def forward(self) -> Losses:
         """Makes a chunk and judges it."""
         recipe, count = self.recipe, self.recipe.train.chunk
-        condition, frames = self._noise(count, self.channels), self._noise(count, 3)
+        wanted, made = condition_channels(self.renderer), self.renderer.frame_channels
+        condition, frames = self._noise(count, wanted), self._noise(count, made)
         flow = self._noise(count, 2)
         device = condition.device
         self.objective.face_discriminator = None  # it looks at what is in the picture, and here is nothing
         given = max(recipe.model.history, 1)
-        state = self.renderer.init_state(self._noise(given, self.channels), self._noise(given, 3))
+        state = self.renderer.init_state(self._noise(given, wanted), self._noise(given, made))
         outputs = []
         for t in range(count):
             if t % self.backprop == 0:
@@ -141,8 +143,7 @@ class Rehearsal:
                 output, state = self.renderer.step(condition[:, t], state)
             outputs.append(output.map(lambda tensor: tensor.to(frames.dtype)))
         # What the renderer wants beside the condition comes after it: styles, and the flow where it is given.
-        more = recipe.model.styles + 2 * recipe.model.given_flow
-        seen = condition[:, :, : self.channels - more]
+        seen = condition[:, :, : self.channels]
         groups = self._groups(torch.stack([output.frame for output in outputs], dim=1))
         return self.objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))
 
@@ -163,7 +164,7 @@ class Rehearsal:
         """A group per chunk and temporal scale, and one more for every ``length`` new frames beyond."""
         length = self.recipe.discriminator.frames
         rows = -(-made.shape[1] // length)
-        earlier = self._noise(rows, 3 * (length - 1)).flatten(0, 1)
+        earlier = self._noise(rows, made.shape[2] * (length - 1)).flatten(0, 1)
         fake = torch.cat([earlier, made[:, -1].repeat(rows, 1, 1, 1)], dim=1)
         group = Group(torch.zeros_like(fake), fake, self._noise(rows, 2 * (length - 1)).flatten(0, 1))
         asleep = len(self.objective.video_discriminators) - self.temporal_scales

@@ -14,6 +14,7 @@ from vid2vid.conditions import ConditionSchema
 from vid2vid.config import ModelConfig, Recipe, load_recipe, recipe_names
 from vid2vid.errors import UserError
 from vid2vid.types import Size
+from vid2vid.zoo.exported.ports import condition_channels
 from vid2vid.zoo.folder import bundled, find_model, load_model
 from vid2vid.zoo.footprint import LiveMemory, Rehearsal, weight_bytes
 from vid2vid.zoo.renderers import build_renderer
@@ -81,9 +82,8 @@ def _cost(
     """Parameters, operations and memory, counted on tensors without memory."""
     with torch.device("meta"):
         renderer = build_renderer(architecture, channels, foreground)
-        more = architecture.styles + 2 * architecture.given_flow
-        condition = torch.zeros(1, channels + more, size[1], size[0])
-        frames = torch.zeros(1, 2, 3, size[1], size[0])
+        condition = torch.zeros(1, condition_channels(renderer), size[1], size[0])
+        frames = torch.zeros(1, 2, renderer.frame_channels, size[1], size[0])
         state = renderer.init_state(condition[:, None].expand(-1, 2, -1, -1, -1), frames)
         with FlopCounterMode(display=False) as counter, LiveMemory() as memory, torch.no_grad():
             renderer.step(condition, state)

@@ -1,0 +1,193 @@
+"""The forecaster: equation 4 of encoded conditions, the protocol of all renderers, and what noise is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tiny import LABELS, PICTURES, build, label_conditions, pictures
+from vid2vid.config import ModelConfig, model_faults
+from vid2vid.errors import UserError
+from vid2vid.inference import export, stream, synthesize
+from vid2vid.models import forecaster
+from vid2vid.models.forecaster import Forecaster
+from vid2vid.speed import bench
+from vid2vid.types import GeneratorOutput
+from vid2vid.zoo import Model, info, load_model, load_renderer, save_model
+
+NOISE = 3
+STILL = torch.zeros(1, NOISE, 1, 1)
+
+
+def model(**changes: Any) -> Model:
+    return build(**{"network": "forecast", "noise": NOISE} | changes)
+
+
+def network(**changes: Any) -> Forecaster:
+    found = model(**changes).renderer
+    assert isinstance(found, Forecaster)
+    return found
+
+
+def observed(count: int = 2, size: tuple[int, int] = (32, 32), batch: int = 1) -> Tensor:
+    """(B, n, 4, H, W)."""
+    return torch.stack(label_conditions(count, size, batch), dim=1)
+
+
+@torch.no_grad()
+def unroll(made_by: Forecaster, first: Tensor, count: int, noise: Tensor = STILL) -> list[GeneratorOutput]:
+    state, outputs = made_by.init_state(noise, first), []
+    for _ in range(count):
+        output, state = made_by.step(noise, state)
+        outputs.append(output)
+    return outputs
+
+
+@pytest.mark.parametrize("size", [(32, 32), (31, 17), (70, 33), (5, 40), (1, 1)])
+@pytest.mark.parametrize("cubic", [False, True])
+def test_label_maps_of_any_size_are_probabilities(size: tuple[int, int], cubic: bool) -> None:
+    width, height = size
+    for output in unroll(network(cubic_warp=cubic), observed(2, size), 4):
+        shapes = {
+            name: tuple(getattr(output, name).shape) for name in ("frame", "raw", "flow", "mask", "warped")
+        }
+        channels = {"frame": 4, "raw": 4, "flow": 2, "mask": 1, "warped": 4}
+        assert shapes == {name: (1, count, height, width) for name, count in channels.items()}
+        for part in (output.frame, output.raw, output.warped):
+            assert part is not None
+            assert 0 <= part.min() <= part.max() <= 1
+            torch.testing.assert_close(part[:, :3].sum(1), torch.ones(1, height, width))
+
+
+def test_equation_4() -> None:
+    output, _ = unroll(network(), observed(), 2)
+    assert output.mask is not None
+    assert output.warped is not None
+    expected = output.raw * output.mask + output.warped * (1 - output.mask)
+    torch.testing.assert_close(output.frame, expected)
+    assert 0 < output.mask.min() < output.mask.max() < 1
+
+
+def test_untrained_it_stays_as_it_was() -> None:
+    torch.manual_seed(0)
+    plain = Model.build(model().architecture, LABELS, (32, 32), 10).renderer
+    assert isinstance(plain, Forecaster)
+    first = observed()
+    (output,) = unroll(plain, first, 1)
+    assert torch.equal(output.frame[:, :3].argmax(1), first[:, -1, :3].argmax(1))
+
+
+def test_pictures_are_forecast_as_pictures() -> None:
+    twin = build(PICTURES, network="forecast", noise=NOISE, cubic_warp=True).renderer
+    assert isinstance(twin, Forecaster)
+    outputs = unroll(twin, torch.stack(pictures(2), dim=1), 3)
+    assert outputs[-1].frame.shape == (1, 3, 32, 32)
+    assert -1 <= min(float(output.frame.min()) for output in outputs) < -0.1
+
+
+@pytest.mark.parametrize("known", [1, 2, 5])
+def test_its_past_is_what_was_observed_last_and_then_its_own(known: int) -> None:
+    made_by, first = network(history=3), observed(known)
+    state = made_by.init_state(STILL, first)
+    oldest_first = [first[:, max(known - 3 + i, 0)] for i in range(3)]
+    assert torch.equal(state.frames[0], torch.cat(oldest_first, dim=1))
+    output, after = made_by.step(STILL, state)
+    assert torch.equal(after.frames[0][:, :8], state.frames[0][:, 4:])
+    assert torch.equal(after.frames[0][:, 8:], made_by.network.remembered(output.frame))
+    assert (state.filled, after.filled) == (known, min(known + 1, 3))
+
+
+def test_nothing_observed_is_an_error() -> None:
+    with pytest.raises(ValueError, match="observed"):
+        network().init_state(STILL)
+
+
+def test_streamed_with_constant_memory_it_goes_on_for_as_long_as_it_is_asked() -> None:
+    found, first = model(), observed()
+    streamed = list(stream(found, [STILL] * 7, first.unbind(1)))
+    assert isinstance(found.renderer, Forecaster)
+    expected = [*first.unbind(1), *(output.frame for output in unroll(found.renderer, first, 5))]
+    assert all(torch.equal(a, b) for a, b in zip(streamed, expected, strict=True))
+
+
+def test_noise_tells_futures_apart_and_zeros_tell_nothing() -> None:
+    made_by, first = network(), observed(batch=2)
+    draw = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(1, NOISE, 1, 1, generator=draw) for _ in range(2))
+    still, first_future, second_future = (
+        unroll(made_by, first[:1], 1, noise)[0].frame for noise in (STILL, one, other)
+    )
+    for a, b in ((still, first_future), (still, second_future), (first_future, second_future)):
+        assert (a - b).abs().max() > 1e-3
+    wide = one.expand(1, NOISE, 32, 32)
+    torch.testing.assert_close(unroll(made_by, first[:1], 1, wide)[0].frame, first_future)
+    both = unroll(made_by, first, 1, torch.cat([one, other]))[0].frame
+    torch.testing.assert_close(both[:1], first_future)
+    assert not torch.allclose(both[1:], unroll(made_by, first[1:], 1, one)[0].frame)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    power=st.floats(1.1, 4),
+    weights=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
+)
+def test_what_is_remembered_is_sharper_and_still_probable(power: float, weights: list[float]) -> None:
+    known = torch.tensor(weights)
+    known[:3] /= known[:3].sum()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(forecaster, "SHARPEN", power)
+        sharp = network().network.remembered(known.view(1, 4, 1, 1)).flatten()
+    assert float(sharp[:3].sum()) == pytest.approx(1, abs=1e-5)
+    assert (
+        int(sharp[:3].argmax()) == int(known[:3].argmax()) or sorted(known[:3])[-1] == sorted(known[:3])[-2]
+    )
+    assert sharp[:3].max() >= known[:3].max() - 1e-5
+    assert abs(sharp[3] - 0.5) >= abs(known[3] - 0.5) - 1e-5
+
+
+def test_a_model_folder_comes_back_as_it_was(tmp_path: Path) -> None:
+    found = model(history=3)
+    save_model(found, tmp_path / "model")
+    again = load_model(tmp_path / "model").renderer
+    assert isinstance(again, Forecaster)
+    for a, b in zip(unroll(found.renderer, observed(), 3), unroll(again, observed(), 3), strict=True):  # type: ignore[arg-type]
+        assert torch.equal(a.frame, b.frame)
+    facts = info(str(tmp_path / "model"))
+    assert facts["parameters"] == sum(weight.numel() for weight in again.parameters())
+
+
+def test_what_makes_frames_refuses_it_in_a_line_that_names_predict(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    save_model(model(), folder)
+    for refuses in (
+        lambda: synthesize(folder, tmp_path, tmp_path / "a.mp4"),
+        lambda: export(folder, tmp_path / "b"),
+        lambda: bench(folder),
+        lambda: bench(recipe="forecast-tiny"),
+        lambda: load_renderer(model()),
+    ):
+        with pytest.raises(UserError, match=r"is a forecaster.*vid2vid predict") as caught:
+            refuses()
+        assert "\n" not in str(caught.value)
+    assert load_renderer(build()).renderer.history == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ({"history": 0}, "history"),
+        ({"scales": 2}, "1 scale"),
+        ({"styles": 3}, "no styles"),
+        ({"given_flow": True}, "its own flow"),
+        ({"noise": 0}, "noise"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(words: dict[str, Any], named: str) -> None:
+    assert any(named in fault for fault in model_faults(ModelConfig(network="forecast", **words)))
+    assert not list(model_faults(ModelConfig(network="forecast")))
