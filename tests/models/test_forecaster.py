@@ -101,6 +101,8 @@ def test_its_past_is_what_was_observed_last_and_then_its_own(known: int) -> None
     assert torch.equal(after.frames[0][:, :8], state.frames[0][:, 4:])
     assert torch.equal(after.frames[0][:, 8:], made_by.network.remembered(output.frame))
     assert (state.filled, after.filled) == (known, min(known + 1, 3))
+    output, after = made_by.train().step(STILL, state)
+    assert torch.equal(after.frames[0][:, 8:], output.frame), "not sharpened while it learns"
 
 
 def test_nothing_observed_is_an_error() -> None:
