@@ -22,15 +22,17 @@ RANKS = (
     {"errors", "types", "progress", "device", "caches", "config", "recipes", "weights", "decoder", "pages"},
     {"video", "conditions", "flow", "annotators"},
     {"data", "models"},
-    {"losses", "inference", "zoo", "prediction"},
+    {"losses", "inference", "zoo"},
     {"evaluation"},
     {"training", "preference", "speed"},
-    {"experiments"},
+    {"experiments", "prediction"},
     {"cli", "studio", "__main__"},
 )
 FORBIDDEN = {
     "inference": {"losses", "training"},
     "evaluation": {"training", "preference"},
+    "experiments": {"prediction"},  # only the command line predicts
+    "prediction": {"losses", "training", "preference", "speed", "experiments"},
     "models": {"config"},  # models take plain arguments
     "decoder": {
         "types",
@@ -324,6 +326,8 @@ BAD = [
     (imports_run_one_way, "models/generator.py", "from vid2vid import config"),
     (imports_run_one_way, "inference/stream.py", "def f():\n    import vid2vid.losses.gan"),
     (imports_run_one_way, "evaluation/report.py", "from vid2vid.training import train"),
+    (imports_run_one_way, "prediction/score.py", "from vid2vid.training import train"),
+    (imports_run_one_way, "speed/measure.py", "from vid2vid.prediction import predict"),
     (imports_run_one_way, "cellar/wine.py", ""),
     (only_the_command_line_imports_it, "training/loop.py", "from vid2vid.cli import main"),
     (no_device_literals, "models/generator.py", "x.to('cuda:0')"),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vid2vid.evaluation import evaluate
     from vid2vid.experiments import ablate
     from vid2vid.inference import export, stream, synthesize
+    from vid2vid.prediction import predict
     from vid2vid.preference.conduct import study
     from vid2vid.speed import bench
     from vid2vid.training import train
@@ -28,6 +29,7 @@ _HOMES = {
     "import_checkpoints": ("vid2vid.zoo", "import_checkpoints"),
     "info": ("vid2vid.zoo", "info"),
     "load": ("vid2vid.zoo", "load_model"),
+    "predict": ("vid2vid.prediction", "predict"),
     "prepare": ("vid2vid.data.prepare", "prepare"),
     "stream": ("vid2vid.inference", "stream"),
     "study": ("vid2vid.preference.conduct", "study"),
@@ -47,6 +49,7 @@ __all__ = [
     "import_checkpoints",
     "info",
     "load",
+    "predict",
     "prepare",
     "stream",
     "study",

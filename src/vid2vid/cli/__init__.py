@@ -21,8 +21,8 @@ from vid2vid import __version__
 from vid2vid.errors import Disbanded, Diverged, Terminated, UserError
 
 VERBS: tuple[str, ...] = (
-    *("demo", "prepare", "check", "train", "synthesize", "bench", "evaluate", "ablate", "study", "import"),
-    *("export", "info"),
+    *("demo", "prepare", "check", "train", "synthesize", "predict", "bench", "evaluate", "ablate", "study"),
+    *("import", "export", "info"),
 )
 """As a newcomer meets them. Each is a file of this folder, and the function of that name in it; what Python
 reserves has an underscore there."""

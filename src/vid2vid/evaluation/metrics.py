@@ -272,6 +272,22 @@ class Sharpness(RatioMetric):
         return float(cv2.Laplacian(grey(picture), cv2.CV_32F).var(dtype=np.float64))
 
 
+class GradientError(FrameMetric):
+    """Are things as sharp as they should be, and there? The mean absolute difference (0 to 255) between the
+    gradients of the fake and of the real frame (gradient difference, after Mathieu et al. 2016): magnitudes
+    of forward differences, across and down, on grey. Lower is better; a blur is punished, and so is detail in
+    the wrong place. At the size scored."""
+
+    key, label, better, decimals = "gradient_error", "Gradient error", "lower", 3
+
+    def measure(self, real: np.ndarray, fake: np.ndarray, context: Context) -> float:
+        apart = [
+            cv2.absdiff(cv2.absdiff(a[:, 1:], a[:, :-1]), cv2.absdiff(b[:, 1:], b[:, :-1])).mean()
+            for a, b in ((grey(real), grey(fake)), (grey(real).T, grey(fake).T))
+        ]
+        return float(sum(apart))
+
+
 class EdgeF1(FrameMetric):
     """Are things drawn where they should be? Edges of the fake against those of the real frame: the harmonic
     mean of precision and recall of Canny edges (after Martin et al. 2004), an edge counting as found within 2

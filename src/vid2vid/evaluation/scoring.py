@@ -133,7 +133,7 @@ def evaluate(
             "seconds": round(time.monotonic() - began, 1),
             "settings": settings | {"seed": seed} | run.settings(),
             "real": {"path": str(real)} | run.counts(),
-            "metrics": [_describe(metric) for metric in comparisons[0].systems[1].metrics],
+            "metrics": [describe(metric) for metric in comparisons[0].systems[1].metrics],
             "systems": run.systems(clips, seed),
             "clips": clips,
             "diversity": run.diversity and run.diversity.report(),
@@ -320,7 +320,8 @@ def _lay_out(
     return comparisons
 
 
-def _describe(metric: FrameMetric) -> dict[str, str | int]:
+def describe(metric: FrameMetric | type[FrameMetric]) -> dict[str, str | int]:
+    """A metric's key, label, unit, direction, decimals, and what it is, as reports hold them."""
     keys = ("key", "label", "unit", "better", "decimals")
     return {**{key: getattr(metric, key) for key in keys}, "note": " ".join((metric.__doc__ or "").split())}
 

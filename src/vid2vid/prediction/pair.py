@@ -1,0 +1,94 @@
+"""The two models of a prediction: who forecasts, and who renders what was forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vid2vid.conditions import ConditionSchema
+from vid2vid.errors import UserError
+from vid2vid.inference.accelerate import Running, accelerate
+from vid2vid.inference.synthesize import LARGEST
+from vid2vid.prediction.rollout import Forecast, check_classes
+from vid2vid.types import Size
+from vid2vid.zoo import Model, load_model
+
+FORECAST = "forecast"
+"""What ``model.network`` says of a network that makes conditions to come."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """forecaster: None: there are baselines only. renderer: None: label maps are shown as they are, or the
+    forecaster makes frames by itself. running: what renders."""
+
+    forecaster: Model | None
+    renderer: Model | None
+    device: torch.device
+    running: Running | None = None
+
+    @classmethod
+    def open(
+        cls,
+        forecaster: Model | Path | str | None,
+        renderer: Model | Path | str | None,
+        device: torch.device,
+        precision: str = "auto",
+        path: str = "auto",
+    ) -> Pair:
+        """Loads them, and checks that they go together.
+
+        Raises:
+            UserError: one is missing, damaged, or no such thing; they know different classes.
+        """
+        first = None if forecaster is None else open_forecaster(forecaster, device)
+        if renderer is None:
+            return cls(first, None, device)
+        second = (renderer if isinstance(renderer, Model) else load_model(renderer, device)).to(device)
+        name = "the renderer" if isinstance(renderer, Model) else str(renderer)
+        if second.architecture.network == FORECAST:
+            raise UserError(f"{name}: is a forecaster; give the renderer after it, then the clip")
+        if second.schema.labels is None:
+            raise UserError(f"{name}: renders {second.schema.name!r}; give a renderer of label maps")
+        if first is not None:
+            if first.schema.labels is None:
+                raise UserError(f"{name}: the forecaster makes frames by itself; leave the renderer out")
+            check_classes(first.schema.labels, second.schema.labels, name)
+        fast, running = accelerate(second, device, precision, path)
+        return cls(first, fast, device, running)
+
+    @property
+    def schema(self) -> ConditionSchema | None:
+        """Of the label maps that have to be observed, with objects where one of the two wants them."""
+        wanted = [model.schema for model in (self.forecaster, self.renderer) if model is not None]
+        labelled = [schema for schema in wanted if schema.labels is not None]
+        return next((schema for schema in labelled if schema.instances), next(iter(labelled), None))
+
+    @property
+    def shown(self) -> ConditionSchema | None:
+        """Of the label maps that a future consists of; None: it has none."""
+        model = self.renderer or self.forecaster
+        return None if model is None or model.schema.labels is None else model.schema
+
+    def size(self, asked: Size | None) -> Size | None:
+        """(width, height) of what is made: as asked for, else what the model was trained at."""
+        if asked is not None and not 1 <= min(asked) <= max(asked) <= LARGEST:
+            raise UserError(f"--size {asked[0]}x{asked[1]}: 1 to {LARGEST} pixels a side; choose another")
+        model = self.renderer or self.forecaster
+        return asked or (None if model is None else model.size)
+
+    def forecast(self, size: Size) -> Forecast:
+        """Futures of that size. There must be a forecaster."""
+        assert self.forecaster is not None
+        return Forecast(self.forecaster, self.renderer, size, self.device)
+
+
+def open_forecaster(model: Model | Path | str, device: torch.device) -> Model:
+    """Raises UserError for what is missing, damaged, or no forecaster."""
+    found = (model if isinstance(model, Model) else load_model(model, device)).to(device)
+    if found.architecture.network != FORECAST:
+        name = "the model" if isinstance(model, Model) else model
+        raise UserError(f"{name}: is no forecaster; train one with vid2vid train --recipe forecast-tiny")
+    return found
