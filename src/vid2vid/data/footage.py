@@ -16,7 +16,7 @@ from vid2vid.annotators import read_landmarks, read_openpose, write_landmarks, w
 from vid2vid.annotators.drawn import LANDMARKS, OPENPOSE
 from vid2vid.annotators.landmark_clip import IMAGES, beside, landmark_files, match_files
 from vid2vid.data.crop import Box, check_box, cut
-from vid2vid.data.layout import clips_by_kind, label_list_of
+from vid2vid.data.layout import SEQUENCE_RATE, cityscapes_sequence, clips_by_kind, label_list_of
 from vid2vid.errors import UserError
 from vid2vid.types import Size
 from vid2vid.video import (
@@ -73,7 +73,11 @@ class Footage:
         """
         frames = frames_in(path)
         recorded = recorded_rate(frames.parent) if frames.is_dir() else None
-        source = open_frames(frames, rate=None if recorded else rate, partial=partial)
+        source: TimedSource
+        if strip := cityscapes_sequence(path):
+            source = PictureFolder(strip.path, rate=SEQUENCE_RATE, files=strip.files)
+        else:
+            source = open_frames(frames, rate=None if recorded else rate, partial=partial)
         width, height = source.info.size
         crop = crop or (0, 0, width, height)
         check_box(path, crop, (width, height))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,9 @@ def label_list_of(home: Path) -> Path | None:
 
 
 def find_clips(root: Path | str, *, target: str = "frames", condition: str = "labels") -> list[ClipFiles]:
-    """The clips of a dataset in natural order: the folder itself, its subfolders, the 2018 layout, or a
-    folder for each kind of thing (``images/CLIP``, ``seg_maps/CLIP``, ``landmarks-dlib68/CLIP``, ...).
+    """The clips of a dataset in natural order: the folder itself, its subfolders, the 2018 layout, a folder
+    for each kind of thing (``images/CLIP``, ``seg_maps/CLIP``, ``landmarks-dlib68/CLIP``, ...), or the
+    sequences of Cityscapes (``leftImg8bit_sequence``, see ``cityscapes_sequences``).
 
     Args:
         root: a folder, or shards: see `open_root`.
@@ -79,6 +81,11 @@ def find_clips(root: Path | str, *, target: str = "frames", condition: str = "la
     for phase in ("train", "test"):
         if (root / f"{phase}_A").is_dir() or (root / f"{phase}_B").is_dir():
             return _clips_of_2018(root, phase, target, condition)
+    if sequences := cityscapes_sequences(root):
+        cache = _cache_folder(root)
+        return [
+            ClipFiles(name, strip.path, {target: strip}, cache / name) for name, strip in sequences.items()
+        ]
     folders = [root, *_subfolders(root)]
     clips = [_clip(folder) for folder in folders if _strip(folder, target) is not None]
     clips = clips or clips_by_kind(root)
@@ -152,6 +159,53 @@ def clips_by_kind(root: Path) -> list[ClipFiles]:
         if "frames" in strips:
             clips.append(ClipFiles(home.name, home, strips, _cache_folder(home)))
     return clips
+
+
+SEQUENCES = "leftImg8bit_sequence"
+SEQUENCE_RATE = 17
+"""Frames per second of Cityscapes."""
+_SEQUENCE_FRAME = re.compile(r"(.+_\d+)_(\d+)_leftImg8bit")
+
+
+def cityscapes_sequences(root: Path) -> dict[str, Strip]:
+    """The frames of Cityscapes' sequences as they are distributed, by names such as ``aachen_000000_000000``:
+    ``leftImg8bit_sequence/SPLIT/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png``.
+
+    What is numbered without a gap is one clip; it is called like its first frame. Label maps lie there for
+    one frame in thirty, so they are not among what is read: annotate the frames.
+
+    Args:
+        root: ``leftImg8bit_sequence``, what holds it, or a split or city of it; of anything else: none.
+    """
+    if isinstance(root, ShardPath):
+        return {}
+    place = root / SEQUENCES if (root / SEQUENCES).is_dir() else root.resolve()
+    if SEQUENCES not in place.parts:
+        return {}
+    levels = 2 - len(place.parts[place.parts.index(SEQUENCES) + 1 :])
+    cities = [place]
+    for _ in range(levels):
+        cities = [inner for folder in cities for inner in _subfolders(folder)]
+    found: dict[str, Strip] = {}
+    for city in cities:
+        runs: list[list[Path]] = []
+        expected = None
+        for file in list_pictures(city):
+            if match := _SEQUENCE_FRAME.fullmatch(file.stem):
+                if (match[1], int(match[2])) != expected:
+                    runs.append([])
+                runs[-1].append(file)
+                expected = match[1], int(match[2]) + 1
+        names = {run[0].stem.removesuffix("_leftImg8bit"): run for run in runs}
+        found.update({name: Strip(city, tuple(run)) for name, run in names.items()})
+    return found
+
+
+def cityscapes_sequence(path: Path) -> Strip | None:
+    """The frames of one of them, ``CITY_FOLDER/NAME``; None for any other path."""
+    if path.exists() or path.parent.parent.parent.name != SEQUENCES or not path.parent.is_dir():
+        return None
+    return cityscapes_sequences(path.parent).get(path.name)
 
 
 def _clips_of_2018(root: Path, phase: str, target: str, condition: str) -> list[ClipFiles]:

@@ -21,7 +21,7 @@ from vid2vid.data.annotate import annotate as draw_conditions
 from vid2vid.data.crop import FACE, Crop
 from vid2vid.data.face_crop import around_face, face_finder
 from vid2vid.data.footage import Footage
-from vid2vid.data.layout import clips_by_kind, label_list_of
+from vid2vid.data.layout import cityscapes_sequences, clips_by_kind, label_list_of
 from vid2vid.data.settings import Settings, written
 from vid2vid.errors import UserError
 from vid2vid.progress import Progress, silent
@@ -196,10 +196,12 @@ def _name_sources(sources: Sequence[Path | str], seed: int) -> dict[str, Path | 
 
 
 def _clips_of(sources: Sequence[Path | str]) -> Iterator[Path | str]:
-    """Sources, with the clips of a dataset that has a folder for each kind of thing in its place."""
+    """Sources, with the clips of a dataset that has a folder for each kind of thing, or of the sequences of
+    Cityscapes, in its place."""
     for source in sources:
-        clips = clips_by_kind(Path(source))
-        yield from (files.home for files in clips) if clips else (source,)
+        clips = [files.home for files in clips_by_kind(Path(source))]
+        clips = clips or [strip.path / name for name, strip in cityscapes_sequences(Path(source)).items()]
+        yield from clips or (source,)
 
 
 def _give_classes(clips: Sequence[Path], classes: LabelSchema) -> None:

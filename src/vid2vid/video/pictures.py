@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -130,7 +130,7 @@ def resize_picture(picture: np.ndarray, size: Size, labels: bool = False) -> np.
 
 
 class PictureFolder:
-    """The pictures of a folder, in natural order, as a source of frames.
+    """The pictures of a folder, in natural order, as a source of frames; or those of them that are ``files``.
 
     Attributes:
         files: the picture files, in order.
@@ -142,10 +142,16 @@ class PictureFolder:
         UserError: no folder, no pictures in it, or pictures of several sizes.
     """
 
-    def __init__(self, folder: Path | str, *, rate: Fraction | float | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        rate: Fraction | float | None = None,
+        files: Sequence[Path] | None = None,
+    ) -> None:
         self.path = Path(folder)
         try:
-            self.files = list_pictures(self.path)
+            self.files = list_pictures(self.path) if files is None else list(files)
         except OSError as error:
             raise UserError(f"{self.path}: {error.strerror}; give a folder of pictures") from error
         if not self.files:
