@@ -90,18 +90,27 @@ def test_a_forecaster_of_frames_needs_no_renderer_and_no_labels() -> None:
 
 def test_hard_label_maps_are_of_one_class_each_at_any_size() -> None:
     soft = torch.rand(2, 4, 16, 16).softmax(1)
-    hard = harden(soft, 3, (48, 32))
+    hard = harden(soft, CLASSES, (48, 32))
     assert hard.shape == (2, 4, 32, 48)
     assert (hard[:, :3].sum(1) == 1).all()
     assert set(hard.unique().tolist()) <= {0.0, 1.0}
-    assert torch.equal(harden(soft, 3, (16, 16))[:, :3].argmax(1), soft[:, :3].argmax(1))
+    assert torch.equal(harden(soft, CLASSES, (16, 16))[:, :3].argmax(1), soft[:, :3].argmax(1))
 
 
 @pytest.mark.parametrize("larger", [1, 2, 3])
 def test_a_border_is_as_wide_at_any_size(larger: int) -> None:
     soft = torch.zeros(1, 4, 12, 12)
     soft[:, 0], soft[:, 3, :, 5:7] = 1, 1
-    assert (harden(soft, 3, (12 * larger, 12 * larger))[0, 3].sum(1) == 2).all()
+    assert (harden(soft, CLASSES, (12 * larger, 12 * larger))[0, 3].sum(1) == 2).all()
+
+
+@pytest.mark.parametrize("larger", [1, 3])
+def test_an_object_ends_where_its_class_does(larger: int) -> None:
+    soft = torch.zeros(1, 4, 12, 12)
+    soft[:, 0], soft[:, 1, 6:], soft[:, 2, :, 6:] = 0.5, 0.8, 0.9  # road, trees below, a car on the right
+    hard = harden(soft, CLASSES, (12 * larger, 12 * larger))
+    assert (hard[0, 3].sum(1) == 2).all()
+    assert hard[0, 2, :, 7 * larger :].all()
 
 
 def test_borders_are_made_where_only_the_renderer_knows_them_and_dropped_where_it_does_not() -> None:

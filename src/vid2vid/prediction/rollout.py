@@ -56,14 +56,14 @@ class Forecast:
             return
         if self.renderer is None:
             for output in outputs:
-                yield Future(harden(output.frame, len(model.schema.labels), self.size), None)
+                yield Future(harden(output.frame, model.schema.labels, self.size), None)
             return
         waiting: deque[Tensor] = deque()
         adapt = Adapter(model.schema, self.renderer.schema, len(noise))
 
         def described() -> Iterator[tuple[Tensor, Tensor | None]]:
             for output in outputs:
-                hard = harden(output.frame, len(adapt.classes), self.size)
+                hard = harden(output.frame, adapt.classes, self.size)
                 waiting.append(adapt(hard))
                 flow = None if output.flow is None else resize_flow(output.flow, self.size)
                 yield waiting[-1], flow
@@ -117,17 +117,22 @@ def render(
     return islice(stream(model, conditions(), first), len(first), None)
 
 
-def harden(soft: Tensor, classes: int, size: Size) -> Tensor:
+def harden(soft: Tensor, labels: LabelSchema, size: Size) -> Tensor:
     """Forecast label maps (B, C, h, w), soft, as a renderer knows them: at ``size`` (width, height) every
-    pixel is of its likeliest class, and on a border of objects (channels after the classes) or not."""
-    larger = round(size[0] / soft.shape[-1])
+    pixel is of its likeliest class, and on a border of objects (channels after the classes) or not. An object
+    ends where its class does, whatever was forecast of its border."""
+    classes, larger = len(labels), round(size[0] / soft.shape[-1])
     soft = _resized(soft, size)
     hard = torch.zeros_like(soft)
-    hard.scatter_(1, soft[:, :classes].argmax(1, keepdim=True), 1.0)
-    borders = (soft[:, classes:] > 0.5).to(soft)
-    if larger > 1 and borders.numel():  # a border is two pixels wide at any size
-        borders = -F.max_pool2d(-borders, 2 * larger - 1, 1, larger - 1)
-    hard[:, classes:] = borders
+    likeliest = soft[:, :classes].argmax(1, keepdim=True)
+    hard.scatter_(1, likeliest, 1.0)
+    if soft.shape[1] > classes:
+        borders = (soft[:, classes:] > 0.5).to(soft)
+        if larger > 1:  # a border is two pixels wide at any size
+            borders = -F.max_pool2d(-borders, 2 * larger - 1, 1, larger - 1)
+        objects = torch.zeros(classes, dtype=torch.int64, device=soft.device)
+        objects[list(labels.foreground)] = torch.arange(1, len(labels.foreground) + 1, device=soft.device)
+        hard[:, classes:] = torch.maximum(borders, instance_edges(objects[likeliest[:, 0]]).to(soft))
     return hard
 
 
