@@ -14,6 +14,7 @@ from vid2vid.types import GeneratorOutput, RecurrentState
 from vid2vid.zoo import Model
 
 SCHEMA = ConditionSchema("labels", "labels", CLASSES)
+FRAMES = ConditionSchema("image", "frames")
 
 
 class Shift(nn.Module):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stand_in import clip, forecaster
+from stand_in import FRAMES, clip, forecaster
 
 import vid2vid
 from tiny import CLASSES, PICTURES, SIZE, build, full_disk, hidden_or_partial, scene
@@ -67,12 +67,17 @@ def test_a_video_shows_label_maps_beside_frames(street: Path, tmp_path: Path) ->
 def test_several_futures_are_clips_of_a_dataset_and_the_first_is_the_only_one(
     street: Path, tmp_path: Path
 ) -> None:
-    for name, samples in (("one", 1), ("three", 3)):
-        predict(forecaster(), build(), street, tmp_path / name, frames=3, samples=samples, seed=4)
+    made = {
+        name: predict(forecaster(), build(), street, tmp_path / name, frames=3, samples=samples, seed=4)
+        for name, samples in (("one", 1), ("three", 3))
+    }
     assert len(open_frames(tmp_path / "three" / "prediction.mp4")) == 7
     (one,), (first, *others) = (Dataset.open(tmp_path / name).clips for name in ("one", "three"))
     assert [len(future) for future in others] == [7, 7]
     last = [future.labels(6) for future in (one, first, *others)]
+    assert set(made["three"].spread) <= set(CLASSES.names)
+    assert made["three"].spread["car"] > 0
+    assert made["one"].spread == {}
     assert np.array_equal(last[0], last[1])
     assert not np.array_equal(last[2], last[3])
 
@@ -84,14 +89,14 @@ def test_without_a_renderer_there_are_label_maps_alone(street: Path, tmp_path: P
 
 
 def test_a_forecaster_of_frames_makes_frames_alone(street: Path, tmp_path: Path) -> None:
-    predict(forecaster(PICTURES), None, street / "frames", tmp_path / "out", frames=2)
+    predict(forecaster(FRAMES), None, street / "frames", tmp_path / "out", frames=2)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "clip.yaml",
         "frames",
         "prediction.mp4",
     ]
     with pytest.raises(UserError, match="makes frames by itself; leave the renderer out"):
-        predict(forecaster(PICTURES), build(), street, tmp_path / "out2")
+        predict(forecaster(FRAMES), build(), street, tmp_path / "out2")
 
 
 def test_a_forecaster_of_another_size_forecasts_at_its_own(street: Path, tmp_path: Path) -> None:
@@ -154,6 +159,7 @@ def test_models_that_are_not_what_they_should_be_are_refused(street: Path, tmp_p
             build(),
             "the model: is no forecaster; train one with vid2vid train --recipe",
         ),
+        (forecaster(PICTURES), None, "the model: forecasts 'densepose'; give a forecaster of label maps"),
         (forecaster(), forecaster(), "the renderer: is a forecaster"),
         (forecaster(), build(PICTURES), "the renderer: renders 'densepose'; give a renderer of label maps"),
         (forecaster(), build(other), "the renderer: other classes than the forecaster's"),
@@ -181,5 +187,5 @@ def test_it_is_a_public_call_and_takes_a_video_where_no_labels_are_wanted(tmp_pa
     with open_writer(tmp_path / "v.mp4", 12) as writer:
         for t in range(5):
             writer.write(scene(t)[0])
-    predict(forecaster(PICTURES), None, tmp_path / "v.mp4", tmp_path / "out.mp4", frames=2)
+    predict(forecaster(FRAMES), None, tmp_path / "v.mp4", tmp_path / "out.mp4", frames=2)
     assert open_frames(tmp_path / "out.mp4").info.rate == 12

@@ -8,11 +8,11 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from stand_in import SCHEMA, forecaster
+from stand_in import FRAMES, SCHEMA, forecaster
 from test_baselines import seen
 from torch import Tensor
 
-from tiny import CLASSES, LABELS, PICTURES, SIZE, build
+from tiny import CLASSES, LABELS, SIZE, build
 from vid2vid.conditions import LabelClass, LabelSchema
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
@@ -81,7 +81,7 @@ def test_a_renderer_is_given_what_it_wants(given_flow: bool, styles: int) -> Non
 
 
 def test_a_forecaster_of_frames_needs_no_renderer_and_no_labels() -> None:
-    twin = Forecast(forecaster(PICTURES), None, (16, 16), CPU)
+    twin = Forecast(forecaster(FRAMES), None, (16, 16), CPU)
     future = next(twin(ClipFrames(seen().frames), torch.zeros(1, 2, 1, 1)))
     assert future.condition is None
     assert future.frame is not None

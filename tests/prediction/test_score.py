@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stand_in import clip, forecaster
+from stand_in import FRAMES, clip, forecaster
 
-from tiny import CLASSES, LABELS, PICTURES, build, scene
+from tiny import CLASSES, LABELS, build, scene
 from vid2vid.cli import main
 from vid2vid.conditions import LabelClass, LabelSchema
 from vid2vid.errors import UserError
@@ -72,7 +72,7 @@ def test_without_label_maps_frames_alone_are_compared(street: Path, tmp_path: Pa
     report = score(None, None, tmp_path / "bare", tmp_path / "out", frames=3)
     assert all("label_iou" not in system["figures"] for system in report["systems"])
     assert not (tmp_path / "out" / "labels.png").exists()
-    twin = score(forecaster(PICTURES), None, tmp_path / "bare", tmp_path / "twin", frames=3)
+    twin = score(forecaster(FRAMES), None, tmp_path / "bare", tmp_path / "twin", frames=3)
     assert figures(twin, "forecast", "ms_ssim", 3)["frame"] > figures(twin, "copy", "ms_ssim", 3)["frame"]
     with pytest.raises(UserError, match="not every clip has label maps; make them: vid2vid prepare"):
         score(forecaster(), build(), tmp_path / "bare", tmp_path / "out")
@@ -81,7 +81,7 @@ def test_without_label_maps_frames_alone_are_compared(street: Path, tmp_path: Pa
 def test_further_forecasters_stand_beside(
     street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = {"twin": forecaster(PICTURES), "slow": forecaster(LABELS)}
+    known = {"twin": forecaster(FRAMES), "slow": forecaster(LABELS)}
     monkeypatch.setattr("vid2vid.prediction.pair.load_model", lambda path, device: known[str(path)])
     report = score(
         forecaster(), build(), street, tmp_path, frames=2, every=4, beside=["twin=twin", "other=slow"]

@@ -48,7 +48,8 @@ def predict(
         observed (N): frames that are seen, 2 to 64
         start (I): the place in the clip of the first of them (default: they are the clip's last ones)
         frames (K): frames to predict; memory does not grow with them
-        samples (N): futures: the first is the most likely, others are drawn
+        samples (N): futures: the first is the most likely, others are drawn; the last line tells, by class,
+            how many of the first one's pixels the others see otherwise
         seed: of what is drawn
         annotate (labels:NETWORK): find the label maps of the observed frames, as synthesize does
         score: hold predictions against what came
@@ -85,6 +86,9 @@ def predict(
         made = run(*models, out, progress=bar, **(options | one))
     futures = "" if samples == 1 else f" of {samples} futures"
     print(f"{made.frames} frames{futures} from frame {made.first} on, in {out}: {made.seconds:.1f} s")
+    if made.spread:
+        shares = sorted(made.spread.items(), key=lambda item: -item[1])
+        print("others differ: " + ", ".join(f"{name} {share:.1%}" for name, share in shares))
 
 
 def _score(models: Models, out: Path, options: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from vid2vid.zoo import Model, load_model
 
 FORECAST = "forecast"
 """What ``model.network`` says of a network that makes conditions to come."""
+FRAMES = "frames"
+"""The condition of one whose conditions are the frames themselves."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,17 @@ class Pair:
 
 
 def open_forecaster(model: Model | Path | str, device: torch.device) -> Model:
-    """Raises UserError for what is missing, damaged, or no forecaster."""
+    """Raises UserError for what is missing, damaged, or no forecaster of label maps or of frames."""
     found = (model if isinstance(model, Model) else load_model(model, device)).to(device)
+    name = "the model" if isinstance(model, Model) else model
+    if (
+        found.architecture.network == FORECAST
+        and found.schema.kind == "image"
+        and found.schema.name != FRAMES
+    ):
+        raise UserError(
+            f"{name}: forecasts {found.schema.name!r}; give a forecaster of label maps or of frames"
+        )
     if found.architecture.network != FORECAST:
-        name = "the model" if isinstance(model, Model) else model
         raise UserError(f"{name}: is no forecaster; train one with vid2vid train --recipe forecast-tiny")
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from vid2vid.prediction.output import Output, Shown
 from vid2vid.prediction.pair import Pair
 from vid2vid.prediction.past import Past, encoded, observe, pictures
 from vid2vid.prediction.rollout import Future, draw_noise
+from vid2vid.prediction.spread import Spread
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size, to_bytes
 from vid2vid.zoo import Model
@@ -33,6 +34,9 @@ class Prediction:
     seconds: float
     first: int
     """The place in the clip of the first predicted frame."""
+    spread: Mapping[str, float] = field(default_factory=dict)
+    """Of several futures, by class: the share of its pixels, in the most likely one, that others see
+    otherwise."""
 
 
 def predict(
@@ -98,16 +102,19 @@ def predict(
         warm_up(pair.renderer, wanted, samples)
     noise = draw_noise(pair.forecaster, samples, seed, where)
     futures = islice(pair.forecast(wanted)(past.seen, noise), frames)
+    labels = None if pair.shown is None else pair.shown.labels
+    spread = None if labels is None or samples == 1 else Spread(labels)
     begun = time.perf_counter()
     with Output(Path(out), pair.shown, wanted, past, observed + frames, samples) as output:
-        for done, shown in enumerate(_shown(pair, past, wanted, futures, samples), 1):
+        for done, shown in enumerate(_shown(pair, past, wanted, futures, samples, spread), 1):
             output.write(shown)
             progress(done, observed + frames, "observed" if done <= observed else "predicted")
-    return Prediction(frames, time.perf_counter() - begun, past.start + observed)
+    seconds = time.perf_counter() - begun
+    return Prediction(frames, seconds, past.start + observed, {} if spread is None else spread.shares())
 
 
 def _shown(
-    pair: Pair, past: Past, size: Size, futures: Iterator[Future], samples: int
+    pair: Pair, past: Past, size: Size, futures: Iterator[Future], samples: int, spread: Spread | None
 ) -> Iterator[list[Shown]]:
     """The observed frames, then the predicted ones: of each future what there is to see."""
     here = torch.device("cpu")
@@ -117,6 +124,8 @@ def _shown(
     for t, frame in enumerate(frames):
         yield [Shown(None if maps is None else maps[t], None if bare else frame)] * samples
     for future in futures:
+        if spread is not None and future.condition is not None:
+            spread.see(future.condition)
         made = [None] * samples if future.frame is None else list(to_bytes(future.frame).cpu().numpy())
         described = [None] * samples if future.condition is None else list(future.condition)
         yield [Shown(*both) for both in zip(described, made, strict=True)]
