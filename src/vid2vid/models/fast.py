@@ -7,8 +7,9 @@ What it makes is equation 4 as it stands,
 but no feature has more than half the size of a frame, and nearly all work is done at a sixteenth. A condition
 is seen through one convolution that strides, which on label maps is a sum of table rows, four for each place;
 past conditions are remembered at half the size. One network serves picture, mask and flow; the flow, which is
-smooth, leaves it at a quarter of the size. Foreground classes have no network of their own: what they show is
-painted anew in every frame by the one there is, and never warped.
+smooth, leaves it at a quarter of the size. Outlines come from the condition itself: what each pixel of it
+adds to picture and mask is all that is done at full size. Foreground classes have no network of their own:
+what they show is painted anew in every frame by the one there is, and never warped.
 """
 
 from __future__ import annotations
@@ -80,9 +81,9 @@ class FastNetwork(nn.Module):
         sizes = [width * 2**i for i in reversed(range(downs))]
         self.narrowings = nn.ModuleList(nn.Conv2d(2 * size, size, 1) for size in sizes)
         self.doublings = nn.ModuleList(conv_block(size, size, 3) for size in sizes)
-        self.image_head = DoublingHead(width, 3)
+        self.image_head = DoublingHead(width, 3 + use_flow)  # the mask comes last
+        self.outlines = nn.Conv2d(condition_channels, 3 + use_flow, 1, bias=False)
         if use_flow:
-            self.mask_head = DoublingHead(width, 1)
             self.flow_head = nn.Conv2d(2 * width, 2, 3, padding=1)
 
     def forward(
@@ -110,15 +111,16 @@ class FastNetwork(nn.Module):
         for narrowing, doubling in zip(self.narrowings, self.doublings, strict=True):
             quarter, x = x, doubling(F.interpolate(narrowing(x), scale_factor=2.0) + features.pop())
 
-        raw = torch.tanh(self.image_head(x))
+        picture = self.image_head(x) + self.outlines(condition)
+        raw = torch.tanh(picture[:, :3])
         if first is True or not self.use_flow:
             return GeneratorOutput(frame=raw, raw=raw)
         flow = F.interpolate(self.flow_head(quarter) * FLOW_SCALE, scale_factor=4.0, mode="bilinear")
-        mask = torch.sigmoid(self.mask_head(x))
+        mask = torch.sigmoid(picture[:, 3:])
         if foreground is not None:
             mask = torch.maximum(mask, foreground)
         warped = warp(frames[:, -3:], flow, "sharp").clamp(-1, 1)
-        frame = raw * mask + warped * (1 - mask)
+        frame = torch.lerp(warped, raw, mask)
         if isinstance(first, Tensor):
             frame = torch.where(first, raw, frame)
         return GeneratorOutput(frame, raw, flow, mask, warped)
