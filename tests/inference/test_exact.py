@@ -15,7 +15,9 @@ from tiny import LABELS, build, label_conditions, pictures
 from vid2vid.inference.exact import SAVINGS, exactly_faster, labels, winograd
 from vid2vid.inference.exact.labels import LabelMaps, TableStem
 from vid2vid.inference.exact.layers import FusedBlock, Head
+from vid2vid.inference.exact.sight import TableSight
 from vid2vid.inference.exact.winograd import WinogradBlocks
+from vid2vid.models.fast import FastRenderer, Sight
 from vid2vid.models.layers import conv_block, initialise, residual_blocks, up_block
 from vid2vid.models.renderer import Renderer
 
@@ -126,9 +128,8 @@ def test_the_renderer_is_left_as_it_was_and_its_weights_are_shared() -> None:
 
 
 def test_other_renderers_are_what_they_were() -> None:
-    for architecture in ({"network": "fast"}, {"network": "image", "history": 0}):
-        other = build(**architecture).renderer
-        assert exactly_faster(other) is other
+    other = build(network="image", history=0).renderer
+    assert exactly_faster(other) is other
 
 
 def test_half_precision_double_and_gradients_take_the_plain_way() -> None:
@@ -224,3 +225,43 @@ def test_heads_are_the_convolution(outputs: int, width: int) -> None:
     plain = nn.Conv2d(5, outputs, 7, padding=3, padding_mode="reflect")
     x = torch.randn(2, 5, 11, width)
     assert torch.allclose(Head(plain)(x), plain(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("history", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["labels", "soft", "picture"])
+def test_what_a_condition_adds_later_is_known_when_it_comes(history: int, kind: str) -> None:
+    plain = Sight(LABELS.channels, history, 8, 4)
+    initialise(plain, 0.3)
+    assert plain.past.bias is not None
+    plain.past.bias.fill_(0.5)
+    made = label_conditions(history + 4, (24, 16), batch=2)
+    conditions = {
+        "labels": made,
+        "soft": [(one + other) / 2 for one, other in zip(made, made[1:] + made[:1], strict=True)],
+        "picture": [torch.randn_like(one) for one in made],
+    }[kind]
+    faster = TableSight(plain)
+    memories = [sight.memory(conditions[:history]) for sight in (plain, faster)]
+    for condition in conditions[history:]:
+        features, outlines, memories[0] = plain(condition, memories[0])
+        others = faster(condition, memories[1])
+        memories[1] = others[2]
+        torch.testing.assert_close(others[:2], (features, outlines), rtol=1e-4, atol=1e-5)
+    assert features.std() > 0.1
+
+
+def test_a_fast_renderer_makes_the_same_frames() -> None:
+    plain = build(network="fast", width=8).renderer
+    faster = exactly_faster(plain)
+    assert isinstance(faster, FastRenderer)
+    assert isinstance(faster.network.sight, TableSight)
+    first, conditions = torch.stack(pictures(2, (37, 30)), 1), label_conditions(5, (37, 30))
+    for known, frames in ((conditions[0], None), (torch.stack(conditions[:2], 1), first)):
+        states = [one.init_state(known, frames) for one in (plain, faster)]
+        for condition in conditions[2:]:
+            (one, states[0]), (other, states[1]) = (
+                renderer.step(condition, state)
+                for renderer, state in zip((plain, faster), states, strict=True)
+            )
+            assert (one.frame - other.frame).square().mean().sqrt() < TOLERANCE
+            assert one.frame.std() > 1e-4

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from vid2vid.device import compiler_fault
 from vid2vid.errors import UserError
-from vid2vid.inference.exact import exactly_faster
+from vid2vid.inference.exact import SAVABLE, exactly_faster
 from vid2vid.inference.recorded import Recorded
 from vid2vid.inference.stream import stream
-from vid2vid.models.renderer import Renderer
 from vid2vid.types import GeneratorOutput, RecurrentState, Size
 from vid2vid.zoo import Model
 from vid2vid.zoo.exported.renderer import ExportedRenderer
@@ -77,12 +76,12 @@ def accelerate(
         precision = "bf16" if narrow else "float32"
     done, wanted = [], path
     if wanted == "auto":
-        exact = isinstance(renderer, Renderer) and device.type == "cpu" and precision == "float32"
+        exact = isinstance(renderer, SAVABLE) and device.type == "cpu" and precision == "float32"
         wanted = "compiled" if device.type == "cuda" else "exact" if exact else "plain"
     if wanted == "exact":
-        if not isinstance(renderer, Renderer) or device.type != "cpu" or precision != "float32":
+        if not isinstance(renderer, SAVABLE) or device.type != "cpu" or precision != "float32":
             raise UserError(
-                "--path exact: there is nothing to save but in the published networks, in float32 on a "
+                "--path exact: there is nothing to save but in video networks and fast ones, in float32 on a "
                 "processor; leave --path out"
             )
         renderer = exactly_faster(renderer)

@@ -47,8 +47,35 @@ class DoublingHead(nn.Conv2d):
         return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), summed, bias), 2)
 
 
+class Sight(nn.Module):
+    """What the network sees of conditions: the present one, and past ones, remembered at half the size.
+
+    Args:
+        channels: C, of one encoded condition.
+        history: L, past ones remembered.
+        width: features; painted: channels of the head.
+    """
+
+    def __init__(self, channels: int, history: int, width: int, painted: int) -> None:
+        super().__init__()
+        self.channels, self.history = channels, history
+        self.now = nn.Conv2d(channels, width, 2, stride=2)
+        self.past = nn.Conv2d(channels * history, width, 1)
+        self.outlines = nn.Conv2d(channels, painted, 1, bias=False)
+
+    def memory(self, conditions: Sequence[Tensor]) -> Tensor:
+        """Of L conditions (B, C, H, W), the newest last: (B, L C, H / 2, W / 2)."""
+        return torch.cat([F.avg_pool2d(condition, 2) for condition in conditions], dim=1)
+
+    def forward(self, condition: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (B, width, H / 2, W / 2); what each pixel adds to the head, (B, painted, H, W); and the
+        memory, with this condition."""
+        following = torch.cat([memory[:, self.channels :], self.memory([condition])], dim=1)
+        return self.now(condition) + self.past(memory), self.outlines(condition), following
+
+
 class FastNetwork(nn.Module):
-    """One step: a condition, smaller past ones and L past frames to a frame.
+    """One step: a condition, the memory of past ones and L past frames to a frame.
 
     Args:
         condition_channels: channels of one encoded condition.
@@ -70,8 +97,7 @@ class FastNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.use_flow = use_flow
-        self.encode_condition = nn.Conv2d(condition_channels, width, 2, stride=2)
-        self.encode_past = nn.Conv2d(condition_channels * history, width, 1)
+        self.sight = Sight(condition_channels, history, width, 3 + use_flow)
         self.encode_frames = nn.Conv2d(3 * history, width, 4, stride=2, padding=1)
         self.encode_stem = nn.Sequential(InstanceNorm(), nn.ReLU(), *conv_block(width, width, 3))
         self.encode_halvings = nn.ModuleList(
@@ -82,39 +108,41 @@ class FastNetwork(nn.Module):
         self.narrowings = nn.ModuleList(nn.Conv2d(2 * size, size, 1) for size in sizes)
         self.doublings = nn.ModuleList(conv_block(size, size, 3) for size in sizes)
         self.image_head = DoublingHead(width, 3 + use_flow)  # the mask comes last
-        self.outlines = nn.Conv2d(condition_channels, 3 + use_flow, 1, bias=False)
         if use_flow:
             self.flow_head = nn.Conv2d(2 * width, 2, 3, padding=1)
 
     def forward(
         self,
         condition: Tensor,
-        past: Tensor,
+        memory: Tensor,
         frames: Tensor,
         first: bool | Tensor,
         foreground: Tensor | None = None,
-    ) -> GeneratorOutput:
+    ) -> tuple[GeneratorOutput, Tensor]:
         """One frame.
 
         Args:
             condition: (B, C, H, W); H and W multiples of ``2 * 2 ** downs``.
-            past: (B, L C, H / 2, W / 2), the last conditions, the newest last.
+            memory: of the last conditions; see ``Sight``.
             frames: (B, 3 L, H, W) in [-1, 1], the newest last.
             first: as for ``Generator``.
             foreground: (B, 1, H, W) in [0, 1]: where nothing is warped; the mask is at least that.
+
+        Returns:
+            The frame, and the memory with this condition.
         """
-        stem = self.encode_condition(condition) + self.encode_past(past) + self.encode_frames(frames)
-        features = [self.encode_stem(stem)]
+        seen, outlines, memory = self.sight(condition, memory)
+        features = [self.encode_stem(seen + self.encode_frames(frames))]
         for halving in self.encode_halvings:
             features.append(halving(features[-1]))
         x = self.blocks(features.pop())
         for narrowing, doubling in zip(self.narrowings, self.doublings, strict=True):
             quarter, x = x, doubling(F.interpolate(narrowing(x), scale_factor=2.0) + features.pop())
 
-        picture = self.image_head(x) + self.outlines(condition)
+        picture = self.image_head(x) + outlines
         raw = torch.tanh(picture[:, :3])
         if first is True or not self.use_flow:
-            return GeneratorOutput(frame=raw, raw=raw)
+            return GeneratorOutput(frame=raw, raw=raw), memory
         flow = F.interpolate(self.flow_head(quarter) * FLOW_SCALE, scale_factor=4.0, mode="bilinear")
         mask = torch.sigmoid(picture[:, 3:])
         if foreground is not None:
@@ -123,7 +151,7 @@ class FastNetwork(nn.Module):
         frame = torch.lerp(warped, raw, mask)
         if isinstance(first, Tensor):
             frame = torch.where(first, raw, frame)
-        return GeneratorOutput(frame, raw, flow, mask, warped)
+        return GeneratorOutput(frame, raw, flow, mask, warped), memory
 
 
 class FastRenderer(nn.Module):
@@ -167,25 +195,25 @@ class FastRenderer(nn.Module):
         if first_frames is None:
             padded = self._pad(condition)
             frames = padded.new_zeros(len(padded), 3 * self.history, *padded.shape[-2:])
-            return RecurrentState((_half(padded).repeat(1, self.history, 1, 1),), (frames,), 0)
+            memory = self.network.sight.memory([padded] * self.history)
+            return RecurrentState((memory,), (frames,), 0)
         if condition.shape[:2] != first_frames.shape[:2]:
             raise ValueError("every given frame needs its condition")
         given = first_frames.shape[1]
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
-        past = torch.cat([_half(self._pad(condition[:, i])) for i in picks], dim=1)
+        memory = self.network.sight.memory([self._pad(condition[:, i]) for i in picks])
         made = torch.cat([self._pad(first_frames[:, i]) for i in picks], dim=1)
-        return RecurrentState((past,), (made,), given)
+        return RecurrentState((memory,), (made,), given)
 
     def step(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
         """The next frame from its condition, (B, C, H, W); see ``Renderer.step``."""
         height, width = condition.shape[-2:]
         condition = self._pad(condition)
-        (past,), (frames,) = state.conditions, state.frames
+        (memory,), (frames,) = state.conditions, state.frames
         foreground = foreground_of(condition, self.foreground_channels)
-        output = self.network(condition, past, frames, state.filled == 0, foreground)
-        past = torch.cat([past[:, self.condition_channels :], _half(condition)], dim=1)
+        output, memory = self.network(condition, memory, frames, state.filled == 0, foreground)
         frames = torch.cat([frames[:, 3:], output.frame], dim=1)
-        following = RecurrentState((past,), (frames,), one_more(state.filled, self.history))
+        following = RecurrentState((memory,), (frames,), one_more(state.filled, self.history))
         return output.map(lambda tensor: tensor[..., :height, :width]), following
 
     def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
@@ -201,7 +229,3 @@ def _summed(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     nothing = torch.zeros_like(at)
     first, second = (before, at + after, nothing), (nothing, before + at, after)
     return torch.cat(first, dim), torch.cat(second, dim)
-
-
-def _half(condition: Tensor) -> Tensor:
-    return F.avg_pool2d(condition, 2)

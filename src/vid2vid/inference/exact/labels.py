@@ -109,6 +109,22 @@ def _codes(x: Tensor) -> Tensor | None:
     return 2 * torch.where(total == 1, mean, channels - 1) + last
 
 
+def read_codes(condition: Tensor) -> Tensor | None:
+    """The codes of one condition (B, C, H, W), as ``LabelMaps`` has them: (B, 1, H, W); None where it is
+    anything but labels."""
+    if condition.shape[1] < 2 or not is_plain_float(condition):
+        return None
+    codes = _codes(condition.flatten(2)[:, None])
+    return None if codes is None else codes.unflatten(-1, condition.shape[-2:])
+
+
+def rows_of(weight: Tensor) -> Tensor:
+    """The table of a convolution (K, C, h, w): a row for each tap and code, (h * w * 2 C, K)."""
+    taps = weight.flatten(2).permute(2, 1, 0)  # (taps, C, K)
+    rows = torch.cat([taps[:, :-1], torch.zeros_like(taps[:, :1])], dim=1)
+    return torch.stack([rows, rows + taps[:, -1:]], dim=2).flatten(0, 2)
+
+
 class TableStem(nn.Module):
     """The stem of an encoder of conditions: ``plain`` where these are pictures, tables where they are labels.
 
@@ -120,11 +136,9 @@ class TableStem(nn.Module):
         self.plain = plain
         weight = convolution.weight.detach()
         self.channels, self.kernel = weight.shape[1] // conditions, weight.shape[-1]
-        taps = weight.unflatten(1, (conditions, -1)).flatten(3).permute(1, 3, 2, 0)  # (n, taps, C, outputs)
-        rows = torch.cat([taps[:, :, :-1], torch.zeros_like(taps[:, :, :1])], dim=2)
-        table = torch.stack([rows, rows + taps[:, :, -1:]], dim=3)
-        self.table = table.flatten(0, 3)
-        self.flat_table = table.sum(1).flatten(0, 2)
+        each = weight.unflatten(1, (conditions, -1)).unbind(1)
+        self.table = torch.cat([rows_of(one) for one in each])
+        self.flat_table = torch.cat([rows_of(one.sum((2, 3), keepdim=True)) for one in each])
 
     def forward(self, x: Tensor | LabelMaps) -> Tensor:
         """(B, C, H, W) or its maps to features (B, width, H, W)."""

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from vid2vid.inference.exact.labels import LabelMaps, TableStem
 from vid2vid.inference.exact.layers import FusedBlock, FusedEncoder, Head
+from vid2vid.inference.exact.sight import TableSight
 from vid2vid.inference.exact.winograd import LEAST_CHANNELS, WinogradBlocks
+from vid2vid.models.fast import FastRenderer, Sight
 from vid2vid.models.generator import Generator
 from vid2vid.models.layers import Decoder, Encoder
 from vid2vid.models.renderer import Renderer
@@ -20,10 +22,13 @@ SAVINGS = ("fused", "heads", "labels", "winograd")
 """fused: layers with pixels as rows, normalised in place. heads: last convolutions in two steps. labels:
 stems of label maps by tables. winograd: residual blocks of fewer multiplications."""
 
+SAVABLE = (Renderer, FastRenderer)
+"""The renderers in which there is anything to save."""
+
 
 def exactly_faster(renderer: AnyRenderer, savings: Collection[str] = SAVINGS) -> AnyRenderer:
     """A copy of ``renderer`` that needs fewer operations for the same frames, in float32 on a CPU; itself,
-    where it is none of the paper's sequential generators.
+    where it is an image generator or a forecaster. Of the fast renderer the labels alone matter.
 
     The copy shares the weights of ``renderer`` and adds forms of its own of them, as they are now: of
     residual blocks four times their size. Where a saving does not hold (a GPU, half precision, gradients,
@@ -31,10 +36,14 @@ def exactly_faster(renderer: AnyRenderer, savings: Collection[str] = SAVINGS) ->
 
     savings: which of ``SAVINGS``; all but a benchmark takes all.
     """
-    if not isinstance(renderer, Renderer):
+    if not isinstance(renderer, SAVABLE):
         return renderer
     memo = {id(tensor): tensor for tensor in (*renderer.parameters(), *renderer.buffers())}
     faster = copy.deepcopy(renderer, memo).eval()
+    if isinstance(faster, FastRenderer):
+        if "labels" in savings:
+            faster.network.sight = cast(Sight, TableSight(faster.network.sight))
+        return faster
     for network in faster.networks:
         for name, module in list(network.named_children()):
             if isinstance(module, nn.Conv2d) and "heads" in savings:
