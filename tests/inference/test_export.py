@@ -95,6 +95,9 @@ def test_other_kinds_of_models_go_along(tmp_path: Path) -> None:
     assert farthest(list(stream(back, conditions)), list(stream(whole, conditions))) == 0
     vid2vid.export(build(PICTURES, given_flow=True), tmp_path / "flow", format="torch", check=2)
     assert load_model(tmp_path / "flow").renderer.given_flow
+    fast = build(network="fast", width=8)
+    assert fast.schema.foreground_channels
+    vid2vid.export(fast, tmp_path / "fast", format="torch", check=2)
     vid2vid.export(painter, tmp_path / "image", format="torch", check=2)
     assert load_model(tmp_path / "image").renderer.history == 0
 

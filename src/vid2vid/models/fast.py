@@ -148,7 +148,7 @@ class FastNetwork(nn.Module):
         if foreground is not None:
             mask = torch.maximum(mask, foreground)
         warped = warp(frames[:, -3:], flow, "sharp").clamp(-1, 1)
-        frame = torch.lerp(warped, raw, mask)
+        frame = raw * mask + warped * (1 - mask)
         if isinstance(first, Tensor):
             frame = torch.where(first, raw, frame)
         return GeneratorOutput(frame, raw, flow, mask, warped), memory
