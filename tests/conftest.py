@@ -4,8 +4,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+settings.register_profile("busy", deadline=None)  # a machine that others use may take its time
+settings.load_profile("busy")
 
 
 def pytest_configure() -> None:

@@ -217,7 +217,7 @@ RECIPES = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(recipe=RECIPES)
 def test_any_recipe_comes_back_from_yaml(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
@@ -225,7 +225,7 @@ def test_any_recipe_comes_back_from_yaml(recipe: Recipe, tmp_path_factory: pytes
     assert load_recipe(str(path)) == recipe
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(steps=st.integers(1, 10**9), lr=st.floats(1e-12, 1), name=WORDS)
 def test_any_value_can_be_overridden(steps: int, lr: float, name: str) -> None:
     quoted = yaml.safe_dump(name, default_style='"')

@@ -23,7 +23,7 @@ from vid2vid.annotators.curves import paint, sample_curve
 
 PLACES = st.floats(-1e6, 1e6, width=32)
 SHARES = st.floats(0, 1, width=32)
-FEW = settings(deadline=None, max_examples=30)
+FEW = settings(max_examples=30)
 
 
 def test_a_line_is_sampled_once_per_pixel() -> None:

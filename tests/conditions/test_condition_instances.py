@@ -34,7 +34,7 @@ def ids_at(instances: np.ndarray, *points: tuple[int, int]) -> list[int]:
     return [int(instances[y, x]) for x, y in points]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 2), min_size=24, max_size=24))
 def test_edges_by_definition(values: list[int]) -> None:
     instances = torch.tensor(values).view(1, 4, 6)
@@ -107,7 +107,7 @@ def test_foreign_ids() -> None:
         list(track_components([label_map((3, 0, 0, 2, 2))], SCHEMA))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(st.sampled_from([0, 5, 9]), min_size=30, max_size=30), min_size=1, max_size=5))
 def test_ids_are_exactly_where_foreground_is_and_never_shared(frames: list[list[int]]) -> None:
     maps = [np.array(frame, np.uint8).reshape(5, 6) for frame in frames]

@@ -34,13 +34,13 @@ def schemas(draw: st.DrawFn) -> LabelSchema:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(schemas())
 def test_dict_there_and_back(schema: LabelSchema) -> None:
     assert LabelSchema.from_dict(schema.to_dict()) == schema
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(schemas(), st.data())
 def test_indices_and_ids_are_inverse(schema: LabelSchema, data: st.DataObject) -> None:
     indices = np.array(data.draw(st.lists(st.integers(0, len(schema) - 1), min_size=4, max_size=4))).reshape(

@@ -41,7 +41,7 @@ def _moving_pattern(turn: float, grow: float, length: int = 3) -> tuple[ClipFram
     return ClipFrames(np.rint(frames).astype(np.uint8)), np.stack([0 * flow, *[flow] * (length - 1)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(augmentations, seeds, st.floats(-0.06, 0.06), st.floats(0.95, 1.05))
 def test_the_warped_last_frame_still_is_this_frame(
     augment: Augmentation, seed: int, turn: float, grow: float
@@ -59,7 +59,7 @@ def test_the_warped_last_frame_still_is_this_frame(
     assert error.numel() == 0 or (error.mean() < 0.03 and error.max() < 0.15)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds, st.tuples(st.integers(1, WIDTH), st.integers(1, HEIGHT)))
 def test_frames_and_conditions_stay_together(seed: int, crop: tuple[int, int]) -> None:
     ids = np.random.default_rng(0).integers(0, 256, (2, HEIGHT, WIDTH))
@@ -77,7 +77,7 @@ def test_frames_and_conditions_stay_together(seed: int, crop: tuple[int, int]) -
     assert changed.labels.dtype == np.int64
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(augmentations, seeds, st.tuples(st.integers(WIDTH, 99), st.integers(HEIGHT, 99)))
 def test_the_box_lies_inside(augment: Augmentation, seed: int, size: tuple[int, int]) -> None:
     transform = augment.draw(np.random.default_rng(seed), size)

@@ -49,7 +49,7 @@ cases = st.integers(1, 5).flatmap(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases, st.integers(0, 3))
 def test_each_epoch_has_every_start_once(case: tuple[list[int], int, int], epoch: int) -> None:
     frames, length, _ = case
@@ -60,7 +60,7 @@ def test_each_epoch_has_every_start_once(case: tuple[list[int], int, int], epoch
     assert len(drawn) == len(wanted)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases, st.integers(0, 10_000))
 def test_a_sequence_depends_on_seed_and_number_alone(case: tuple[list[int], int, int], number: int) -> None:
     order = plan(*case)
@@ -80,7 +80,7 @@ def test_epochs_and_seeds_differ() -> None:
     assert len({order[number].transform for number in range(38)}) == 38
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases, st.integers(0, 12), st.lists(st.integers(0, 200), min_size=1, max_size=4))
 def test_more_frames_follow_where_the_clips_have_them(
     case: tuple[list[int], int, int], more: int, numbers: list[int]
@@ -184,7 +184,7 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, workers: int) -> None:
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases, st.integers(1, 5), st.integers(1, 4), st.integers(0, 50), st.integers(0, 6))
 def test_processes_share_the_batches_of_one(
     case: tuple[list[int], int, int], processes: int, batch: int, step: int, more: int
@@ -212,7 +212,7 @@ def test_processes_share_the_batches_of_one(
     assert len(whole[:, 2].unique()) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases, st.integers(1, 5), st.integers(1, 4))
 def test_processes_see_each_sequence_once_an_epoch(
     case: tuple[list[int], int, int], processes: int, batch: int

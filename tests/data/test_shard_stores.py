@@ -112,7 +112,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_no_index_is_believed(data: st.DataObject) -> None:
     shard = {"name": "a.tar", "size": 100, "sha256": ""}

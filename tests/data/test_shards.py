@@ -191,7 +191,7 @@ def trees(draw: st.DrawFn) -> dict[str, bytes]:
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(tree=trees())
 def test_every_file_is_found_again(tree: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("tree")

@@ -74,7 +74,7 @@ def scores(network: object, real: list[np.ndarray], *fakes: list[np.ndarray], **
     return distributions.compute()[1:]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([0, 1, 2, 9, 120, 300]), min_size=1, max_size=8),
     st.integers(1, 6),

@@ -18,7 +18,7 @@ def means(sums: np.ndarray) -> np.ndarray:
     return sums[:, 0] / sums[:, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
 def test_every_draw_has_as_many_clips_or_frames_as_there_are(frames: list[int], seed: int) -> None:
     weights = draw_weights(frames, rounds=20, seed=seed)

@@ -125,7 +125,7 @@ def test_names_are_relative_so_that_clips_can_move(tmp_path: Path) -> None:
     bits=st.integers(1, 255),
     how=st.sampled_from(["flip", "truncate", "empty", "append", "text"]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_damaged_entry_is_computed_anew_and_mended(
     tmp_path_factory: pytest.TempPathFactory, position: float, bits: int, how: str
 ) -> None:

@@ -124,7 +124,7 @@ def test_absent_file_and_folder(tmp_path: Path) -> None:
     st.sampled_from([".npz", ".flo"]),
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_damage_raises_anything_else(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, damage: list[tuple[int, int]]
 ) -> None:

@@ -24,7 +24,7 @@ seeds = st.integers(0, 2**31)
 
 
 @given(seeds, sizes, sizes, st.booleans(), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_flipping_commutes_with_warping(
     seed: int, height: int, width: int, horizontal: bool, vertical: bool
 ) -> None:
@@ -36,7 +36,7 @@ def test_flipping_commutes_with_warping(
 
 
 @given(seeds, st.integers(6, 20), st.integers(6, 20), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cropping_commutes_with_warping_where_the_source_is_in_sight(
     seed: int, height: int, width: int, data: st.DataObject
 ) -> None:
@@ -82,7 +82,7 @@ def to_tensor(picture: np.ndarray) -> Tensor:
     st.floats(0.6, 1.6),
     st.tuples(*[st.floats(-0.03, 0.03)] * 4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_resizing_commutes_with_warping(
     size: tuple[int, int], factor: float, stretch: float, motion: tuple[float, float, float, float]
 ) -> None:

@@ -40,7 +40,7 @@ def test_moves_pixels_the_way_the_flow_points() -> None:
     reach=st.sampled_from([0.0, 0.7, 3.0, 1000.0]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_border_padding_with_its_gradients(
     seed: int, height: int, width: int, reach: float, dtype: torch.dtype
 ) -> None:

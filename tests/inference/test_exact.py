@@ -154,7 +154,7 @@ def test_a_constant_input_has_features_of_zero() -> None:
     assert apart(plain, faster, [condition]) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(4, 20), st.integers(4, 20), st.integers(1, 3), st.integers(2, 6), st.integers(0, 99))
 def test_tables_are_the_convolution(height: int, width: int, stacked: int, channels: int, seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
@@ -173,7 +173,7 @@ def test_tables_are_the_convolution(height: int, width: int, stacked: int, chann
     assert ((found - expected) * near).abs().max() < 1e-4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 3), st.integers(-16, 16).map(lambda n: n / 8), st.integers(0, 63))
 def test_one_wrong_number_and_it_is_no_label_map(channel: int, value: float, pixel: int) -> None:
     conditions = LABELS.encode(*[torch.arange(64).view(1, 8, 8) % 3] * 2)
@@ -190,7 +190,7 @@ def test_large_frames_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     assert apart(plain, exactly_faster(plain), label_conditions(1, (48, 40))) < TOLERANCE
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 23), st.integers(2, 23), st.integers(1, 9), st.integers(0, 99))
 def test_winograd_is_the_convolution(height: int, width: int, channels: int, seed: int) -> None:
     torch.manual_seed(seed)

@@ -88,7 +88,7 @@ def composed(flow: Tensor, later: int, earlier: int) -> Tensor:
     return result
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(chunks=CHUNKS, scales=st.integers(0, 3), length=st.integers(2, 3), sparse=st.booleans())
 def test_the_window_gives_what_indexing_the_whole_clip_would(
     chunks: list[int], scales: int, length: int, sparse: bool
@@ -132,7 +132,7 @@ def test_flow_over_several_frames_of_a_moving_picture(sparse: bool) -> None:
 
 
 @given(chunks=CHUNKS, sparse=st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_only_frames_just_made_get_a_gradient(chunks: list[int], sparse: bool) -> None:
     real, fake, flow = clip(sum(chunks))
     seen = 0

@@ -134,7 +134,7 @@ def test_noise_tells_futures_apart_and_zeros_tell_nothing() -> None:
     assert not torch.allclose(both[1:], unroll(made_by, first[1:], 1, one)[0].frame)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     power=st.floats(1.1, 4),
     weights=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),

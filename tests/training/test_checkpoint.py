@@ -115,7 +115,7 @@ def test_what_is_refused_touches_no_damaged_checkpoint(dataset: Path, straight: 
     assert files(again) == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contents=st.dictionaries(st.sampled_from(["a", "b/c", "d"]), st.binary(max_size=40)), data=st.data())
 def test_checksums_find_any_change(contents: dict[str, bytes], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -70,7 +70,7 @@ RECIPES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECIPES)
 def test_stages_hold_at_every_step_once(recipe: Recipe) -> None:
     found = stages(recipe)
@@ -88,7 +88,7 @@ def test_stages_hold_at_every_step_once(recipe: Recipe) -> None:
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECIPES)
 def test_sequences_grow_and_never_beyond_the_longest(recipe: Recipe) -> None:
     data = recipe.data

@@ -231,7 +231,7 @@ def test_half_of_the_sequences_begin_at_once() -> None:
     assert 0.4 < sum(drawn[number] == 0 for number in self_made) / len(self_made) < 0.6, "two draws, not one"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(rollout=st.integers(0, 4), frames=st.integers(6, 9))
 def test_frames_learnt_are_those_foretold(rollout: int, frames: int) -> None:
     recipe = load_recipe("street-tiny", [*SETTINGS, f"train.rollout={rollout}", "model.width=2"])

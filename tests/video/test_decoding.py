@@ -132,7 +132,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(st.tuples(LINES, st.binary(max_size=40)), max_size=4))
 def test_a_process_that_lies_is_not_believed(video: Path, pieces: list[tuple[bytes, bytes]]) -> None:
     said = b"".join(line + b"\n" + data for line, data in pieces)

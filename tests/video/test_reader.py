@@ -51,7 +51,7 @@ def test_every_frame_comes_in_order(made: dict[str, Path], name: str) -> None:
     assert len(video) == video.info.frames == 20
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(KINDS)), indices=st.lists(st.integers(-20, 19), min_size=1, max_size=6))
 def test_any_order_of_indices_is_exact(made: dict[str, Path], name: str, indices: list[int]) -> None:
     video = open_frames(made[name])
@@ -61,7 +61,7 @@ def test_any_order_of_indices_is_exact(made: dict[str, Path], name: str, indices
         assert frame.time == video.times[i]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(KINDS)), start=st.integers(0, 20), stop=st.integers(0, 20))
 def test_any_range_is_exact(made: dict[str, Path], name: str, start: int, stop: int) -> None:
     frames = open_frames(made[name]).frames(start, stop)

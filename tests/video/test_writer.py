@@ -59,7 +59,7 @@ def test_colours_come_back(tmp_path: Path, colour: tuple[int, int, int]) -> None
         )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rate=st.sampled_from([15, 23.976, 25, 29.97, 30, 50, 59.94, 12.5, Fraction(100, 7)]),
     begin=st.floats(0, 100),
