@@ -32,6 +32,7 @@ from vid2vid.progress import Progress, silent
 from vid2vid.types import Size
 from vid2vid.video import Live, PictureWriter, StreamWriter, VideoWriter, is_stream, open_writer
 from vid2vid.zoo import Model, load_renderer
+from vid2vid.zoo.exported.renderer import ExportedRenderer
 
 LARGEST = 16384
 """Pixels a side of a frame; a larger size is a slip of the finger."""
@@ -46,7 +47,7 @@ AHEAD = 2
 
 FEW = 4
 """Threads of a processor below which the stages take turns: a core taken from the networks for the others is
-worth more to the networks."""
+worth more to the networks. Not so with OpenVINO, whose threads sleep while they wait."""
 
 _Writer = VideoWriter | PictureWriter | StreamWriter
 
@@ -162,7 +163,7 @@ def synthesize(
     begun = time.perf_counter()
     with (
         nullcontext() if out is None else _writer(out, rate, audio_from, format) as writer,
-        Stages(_ahead(live, where) if ahead is None else ahead) as stages,
+        Stages(_ahead(live, where, renderer) if ahead is None else ahead) as stages,
     ):
         done = job.run(stages, writer, show, timing, progress)
         seconds = time.perf_counter() - begun
@@ -227,10 +228,13 @@ class _Job:
             yield waiting.popleft(), landing
 
 
-def _ahead(live: Live | None, device: torch.device) -> int:
+def _ahead(live: Live | None, device: torch.device, model: Model) -> int:
     if live is not None:
         return 1
-    return 0 if device.type == "cpu" and torch.get_num_threads() < FEW else AHEAD
+    if device.type != "cpu" or torch.get_num_threads() >= FEW:
+        return AHEAD
+    exported = model.renderer.facts if isinstance(model.renderer, ExportedRenderer) else {}
+    return 1 if exported.get("format") == "openvino" else 0
 
 
 def _open(
