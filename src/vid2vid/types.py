@@ -112,7 +112,9 @@ class GeneratorOutput(_TensorBundle):
     raw: (B, 3, H, W) the hallucination ``h_t``, foreground composited, before the warp is mixed in.
     flow: (B, 2, H, W) predicted flow ``w_t``, pixels; None where the network has no flow branch.
     mask: (B, 1, H, W) soft occlusion mask ``m_t``, 1 = take the hallucination; None likewise.
-    warped: (B, 3, H, W) the last output warped by ``flow``; None likewise.
+    warped: (B, 3, H, W) the last output warped by ``flow``; None likewise. Of a
+        forecaster the last observed condition, carried on and then warped by ``residual``.
+    residual: (B, 2, H, W), of a forecaster alone: what it corrects inertia by, pixels.
     """
 
     frame: Tensor
@@ -120,6 +122,7 @@ class GeneratorOutput(_TensorBundle):
     flow: Tensor | None = None
     mask: Tensor | None = None
     warped: Tensor | None = None
+    residual: Tensor | None = None
 
 
 @dataclass(frozen=True)

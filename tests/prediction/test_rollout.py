@@ -16,14 +16,17 @@ from tiny import CLASSES, LABELS, SIZE, build
 from vid2vid.conditions import LabelClass, LabelSchema
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
-from vid2vid.prediction.rollout import Adapter, Forecast, check_classes, draw_noise, harden, render
+from vid2vid.flow import open_estimator
+from vid2vid.prediction.rollout import Adapter, Forecast, check_classes, draw_noise, enlarged, harden, render
 
 CPU = torch.device("cpu")
 OBJECTS = ClipFrames(seen().frames, seen().labels, (seen().labels == 2).astype(np.int64))  # type: ignore[union-attr]
 
 
 def forecast(renderer: bool = True, samples: int = 1, seed: int = 0, **architecture: object) -> Forecast:
-    return Forecast(forecaster(), build(**architecture) if renderer else None, SIZE, CPU)
+    return Forecast(
+        forecaster(), build(**architecture) if renderer else None, SIZE, CPU, open_estimator("dis")
+    )
 
 
 def test_label_maps_are_forecast_each_from_the_last() -> None:
@@ -81,7 +84,7 @@ def test_a_renderer_is_given_what_it_wants(given_flow: bool, styles: int) -> Non
 
 
 def test_a_forecaster_of_frames_needs_no_renderer_and_no_labels() -> None:
-    twin = Forecast(forecaster(FRAMES), None, (16, 16), CPU)
+    twin = Forecast(forecaster(FRAMES), None, (16, 16), CPU, open_estimator("dis"))
     future = next(twin(ClipFrames(seen().frames), torch.zeros(1, 2, 1, 1)))
     assert future.condition is None
     assert future.frame is not None
@@ -90,25 +93,25 @@ def test_a_forecaster_of_frames_needs_no_renderer_and_no_labels() -> None:
 
 def test_hard_label_maps_are_of_one_class_each_at_any_size() -> None:
     soft = torch.rand(2, 4, 16, 16).softmax(1)
-    hard = harden(soft, CLASSES, (48, 32))
+    hard = harden(enlarged(soft, CLASSES, (48, 32)), CLASSES)
     assert hard.shape == (2, 4, 32, 48)
     assert (hard[:, :3].sum(1) == 1).all()
     assert set(hard.unique().tolist()) <= {0.0, 1.0}
-    assert torch.equal(harden(soft, CLASSES, (16, 16))[:, :3].argmax(1), soft[:, :3].argmax(1))
+    assert torch.equal(harden(soft, CLASSES)[:, :3].argmax(1), soft[:, :3].argmax(1))
 
 
 @pytest.mark.parametrize("larger", [1, 2, 3])
 def test_a_border_is_as_wide_at_any_size(larger: int) -> None:
     soft = torch.zeros(1, 4, 12, 12)
     soft[:, 0], soft[:, 3, :, 5:7] = 1, 1
-    assert (harden(soft, CLASSES, (12 * larger, 12 * larger))[0, 3].sum(1) == 2).all()
+    assert (harden(enlarged(soft, CLASSES, (12 * larger, 12 * larger)), CLASSES)[0, 3].sum(1) == 2).all()
 
 
 @pytest.mark.parametrize("larger", [1, 3])
 def test_an_object_ends_where_its_class_does(larger: int) -> None:
     soft = torch.zeros(1, 4, 12, 12)
     soft[:, 0], soft[:, 1, 6:], soft[:, 2, :, 6:] = 0.5, 0.8, 0.9  # road, trees below, a car on the right
-    hard = harden(soft, CLASSES, (12 * larger, 12 * larger))
+    hard = harden(enlarged(soft, CLASSES, (12 * larger, 12 * larger)), CLASSES)
     assert (hard[0, 3].sum(1) == 2).all()
     assert hard[0, 2, :, 7 * larger :].all()
 

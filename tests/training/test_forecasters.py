@@ -60,9 +60,9 @@ def test_it_learns_the_conditions_and_sees_nothing_beside_them(monkeypatch: pyte
     assert torch.equal(states[0].frames[0], real[:, :2].flatten(1, 2))
     assert all(chunk.condition.shape[2] == 0 for chunk in chunks)
     assert all(noise.shape == (1, 3, 1, 1) and not noise.any() for noise in noises)
-    assert isinstance(trained.renderer, Forecaster)
-    own = trained.renderer.network.remembered(made[1])
-    assert torch.equal(states[2].frames[0][:, 4:], own), "from its own history"
+    assert torch.equal(states[2].frames[0][:, 4:], made[1]), "from its own history"
+    assert torch.equal(states[2].conditions[0], real[:, 1]), "what was observed last"
+    assert torch.equal(states[2].conditions[1], video(7).flow[:, 1]), "goes on as it moved"
     flow = torch.cat([chunk.flow for chunk in chunks], dim=1)
     assert torch.equal(flow, video(7).flow[:, 2:]), "reference flow is that of the frames"
     names = {name for step in metrics for name in step}

@@ -56,7 +56,7 @@ def predict(
         targets (START:STOP): score predictions of this part of each clip; what is observed may lie before it
         every (N): frames from one scored prediction to the next
         beside (NAME=FORECASTER): score further forecasters, with the same renderer
-        flow: optical flow that the second baseline goes on with: dis, raft, raft:FILE
+        flow: optical flow between the last observed frames, which goes on: dis, raft, raft:FILE
         lpips: perceptual distance: alex, vgg, alex:FILE, vgg:FILE, none; auto takes alex where its weights
             are at hand
         size (WxH): size of the result (default: what the renderer was trained at)
@@ -70,10 +70,10 @@ def predict(
     """
     models = _told_apart(words)
     options: dict[str, Any] = {"observed": observed, "frames": frames, "size": size}
-    options |= {"device": device, "precision": precision, "path": path}
+    options |= {"flow": flow, "device": device, "precision": precision, "path": path}
     one: dict[str, Any] = {"start": start, "samples": samples, "seed": seed, "annotate": annotate}
     many: dict[str, Any] = {"targets": targets, "every": every, "beside": beside or ()}
-    many |= {"flow": flow, "lpips": lpips}
+    many |= {"lpips": lpips}
     if score:
         _refuse("--score", start=start is not None, samples=samples != 1, annotate=annotate is not None)
         _score(models, out, options | many)

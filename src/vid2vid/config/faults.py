@@ -36,10 +36,10 @@ def model_faults(model: ModelConfig) -> Iterator[str]:
         (model.network != "fast" or model.scales == 1, "scales: a fast network has 1"),
         (model.network != "fast" or not model.given_flow, "given_flow: a fast network predicts its own"),
         (1 <= model.noise <= 256, "noise: numbers, 1 to 256"),
-        (not forecasts or model.history > 0, "history: a forecaster goes on from 1 condition or more"),
+        (not forecasts or model.history > 1, "history: a forecaster goes on from 2 conditions or more"),
         (
             not forecasts or (model.scales == 1 and not model.styles and not model.given_flow),
-            "network: a forecaster has 1 scale, no styles, and predicts its own flow",
+            "network: a forecaster has 1 scale and no styles, and the flow is its own",
         ),
     ]
     yield from (f"model.{demand}" for holds, demand in demands if not holds)

@@ -7,6 +7,7 @@ from vid2vid.flow.cache import FileIdentity, FlowCache
 from vid2vid.flow.confidence import forward_backward_mask, photometric_confidence
 from vid2vid.flow.estimators import FlowEstimator, open_estimator
 from vid2vid.flow.files import read_exact_flow
+from vid2vid.flow.inertia import carried, swerved
 from vid2vid.flow.transforms import crop_flow, flip_flow, resize_flow
 from vid2vid.flow.warp import warp
 
@@ -14,6 +15,7 @@ __all__ = [
     "FileIdentity",
     "FlowCache",
     "FlowEstimator",
+    "carried",
     "crop_flow",
     "flip_flow",
     "forward_backward_mask",
@@ -21,5 +23,6 @@ __all__ = [
     "photometric_confidence",
     "read_exact_flow",
     "resize_flow",
+    "swerved",
     "warp",
 ]

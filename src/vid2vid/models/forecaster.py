@@ -1,45 +1,47 @@
 """The forecaster: what will describe the frames to come, from what described the last ones.
 
-As in the paper, it is the sequential generator with encoded conditions in the place of frames:
+As in the paper, it is the sequential generator with encoded conditions in the place of frames. But what it
+warps is not what it made last, which would melt: it is the last observed condition p_0, which inertia has
+carried on by k frames and the network corrects by r_k:
 
-    p_t = (1 - m_t) * warp(p_{t-1}, w_t) + m_t * h_t                                    (equation 4)
+    p_k = (1 - m_k) * warp(carried_k(p_0), r_k) + m_k * h_k                             (equation 4)
 
-Of label maps p_t holds the probability of every class; of pictures it is a picture. What it has made is its
-own past, for as long as it goes on. Noise, which is kept, tells one future from another.
+Of label maps p_k holds the probability of every class; of pictures it is a picture. Noise, which is kept,
+tells one future from another.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vid2vid.flow.warp import warp
+from vid2vid.flow import carried, swerved, warp
 from vid2vid.models.generator import FLOW_SCALE
 from vid2vid.models.layers import Decoder, Encoder, Upsampling, head, initialise, pad_to_multiple
-from vid2vid.models.renderer import one_more
 from vid2vid.types import GeneratorOutput, RecurrentState
 
-SHARPEN = 1.5
-"""Power that probabilities are raised to as they become history: else they melt, warped again and again. Not
-while it learns: that made worse forecasts."""
-
-
-UNTAUGHT = -2.0
-"""The mask of an untrained network, before its sigmoid: what has learnt nothing leaves all as it is."""
+UNTAUGHT = -3.0
+"""The mask of an untrained network, before its sigmoid: what has learnt nothing leaves all to inertia."""
+SWERVE = 0.1
+"""Pixels a frame faster with every frame, per unit of the residual's head."""
+FAR = 10.0
+"""Frames ahead by which half of what time changes is changed."""
+VARIETY = 0.3
+"""Deviation of the weights from noise to features: less, and all futures begin, and stay, the same."""
 
 
 class ForecastNetwork(nn.Module):
-    """One step: L past conditions to the next.
+    """One step: past conditions and what inertia makes of them to the next condition.
 
     Args:
         channels: of one encoded condition.
         classes: how many of them, the first, are a label map; others are borders of objects. 0: a picture.
-        history: L, at least 1.
+        history: L, at least 2.
         noise: numbers that tell one future from another.
-        width, downs, blocks, kernel, upsampling, skips, use_flow, cubic_warp: see ``Generator``.
+        width, downs, blocks, kernel, upsampling, skips, use_flow: see ``Generator``.
     """
 
     def __init__(
@@ -56,47 +58,48 @@ class ForecastNetwork(nn.Module):
         upsampling: Upsampling = "transposed",
         skips: bool = False,
         use_flow: bool = True,
-        cubic_warp: bool = False,
     ) -> None:
         super().__init__()
-        self.channels, self.classes = channels, classes
-        self.use_flow, self.cubic_warp = use_flow, cubic_warp
+        self.channels, self.classes, self.use_flow = channels, classes, use_flow
         late = blocks // 2
-        self.encode_past = Encoder(channels * history, width, downs, blocks - late, kernel, skips)
-        self.vary = nn.Conv2d(noise, width * 2**downs, 1, bias=False)
+        # Beside conditions: the motion, where none arrived, and the place.
+        self.encode = Encoder(channels * (history + 1) + 5, width, downs, blocks - late, kernel, skips)
+        sizes = range(downs + 1) if skips else [downs]
+        self.vary = nn.ModuleList(nn.Linear(noise, width * 2**i, bias=False) for i in sizes)
+        self.age = nn.ModuleList(nn.Linear(1, width * 2**i, bias=False) for i in sizes)
         self.decode_image = Decoder(width, downs, late, upsampling, skips)
         self.image_head = head(width, channels, kernel)
         if use_flow:
             self.decode_flow = Decoder(width, downs, late, upsampling, skips)
             self.flow_mask_head = head(width, 3, kernel)
 
-    def forward(self, past: Tensor, noise: Tensor) -> GeneratorOutput:
-        """The next condition.
+    def forward(
+        self, past: Tensor, prior: Tensor, motion: Tensor, empty: Tensor, noise: Tensor, k: int
+    ) -> GeneratorOutput:
+        """The next condition; its ``flow`` is for the caller to fill in.
 
         Args:
             past: (B, L C, H, W), the newest last; H and W multiples of ``2 ** downs``.
-            noise: (B, Z, h, w), of any size: 1x1 varies all places alike. Zeros vary nothing.
+            prior: (B, C, H, W), the last observed condition, carried on by k frames.
+            motion: (B, 2, H, W), by which it was, pixels a frame.
+            empty: (B, 1, H, W), 1 where nothing arrived.
+            noise: (B, Z); zeros vary nothing.
         """
-        features = self.encode_past(past)
+        seen = torch.cat([past, prior, motion / FLOW_SCALE, empty, _places(prior)], dim=1)
+        age = noise.new_full((len(noise), 1), k / (k + FAR))
         # Normalisation would take away what is added to a channel; what it is multiplied by, it leaves.
-        features[-1] = features[-1] * (1 + F.adaptive_avg_pool2d(self.vary(noise), features[-1].shape[-2:]))
+        features = [
+            feature * (1 + vary(noise) + grow(age))[..., None, None]
+            for feature, vary, grow in zip(self.encode(seen), self.vary, self.age, strict=True)
+        ]
         raw = self._bounded(self.image_head(self.decode_image(features)))
         if not self.use_flow:
             return GeneratorOutput(raw, raw)
-        motion = self.flow_mask_head(self.decode_flow(features))
-        flow, mask = motion[:, :2] * FLOW_SCALE, torch.sigmoid(motion[:, 2:] + UNTAUGHT)
-        newest = past[:, -self.channels :]
-        warped = self._valid(warp(newest, flow, "cubic" if self.cubic_warp else "bilinear"))
-        return GeneratorOutput(raw * mask + warped * (1 - mask), raw, flow, mask, warped)
-
-    def remembered(self, made: Tensor) -> Tensor:
-        """What was made, (B, C, H, W), as it becomes history."""
-        if not self.classes or self.training:
-            return made
-        power = made.clamp_min(1e-6) ** SHARPEN
-        labels, borders = power.split((self.classes, self.channels - self.classes), dim=1)
-        inside = (1 - made[:, self.classes :]).clamp_min(1e-6) ** SHARPEN
-        return torch.cat([labels / labels.sum(1, keepdim=True), borders / (borders + inside)], dim=1)
+        swerve = self.flow_mask_head(self.decode_flow(features))
+        residual, mask = swerve[:, :2] * (SWERVE * k * (k + 1) / 2), torch.sigmoid(swerve[:, 2:] + UNTAUGHT)
+        warped = warp(prior, residual)
+        frame = raw * mask + warped * (1 - mask)
+        return GeneratorOutput(frame, raw, mask=mask, warped=warped, residual=residual)
 
     def _bounded(self, x: Tensor) -> Tensor:
         """(B, C, H, W) of any value as what a condition can be."""
@@ -105,24 +108,19 @@ class ForecastNetwork(nn.Module):
         labels, borders = x.split((self.classes, self.channels - self.classes), dim=1)
         return torch.cat([labels.softmax(1), borders.sigmoid()], dim=1)
 
-    def _valid(self, warped: Tensor) -> Tensor:
-        """Without what splines overshoot by."""
-        if not self.classes:
-            return warped.clamp(-1, 1)
-        warped = warped.clamp(0, 1)
-        labels, borders = warped.split((self.classes, self.channels - self.classes), dim=1)
-        return torch.cat([labels / labels.sum(1, keepdim=True), borders], dim=1)
-
 
 class Forecaster(nn.Module):
     """The recurrence around the network. The protocol is that of ``Renderer``: what it makes are encoded
-    conditions, in the place of frames, and its own condition is noise, (B, Z, h, w): zeros for the most
-    likely future; drawn, N(0, 1), and kept from step to step, for one that may be another.
+    conditions, in the place of frames, and its own condition, (B, Z + 2, h, w), is noise, the same at all
+    places, then a flow. Noise is zero for the most likely future; drawn, N(0, 1), and kept from step to step,
+    for one that may be another. The flow, to the frame before, matters for observed frames alone: the steps
+    do not look at it.
 
-    Arguments are those of ``ForecastNetwork``.
+    Of its state ``conditions`` are the last observed one, the flow there, and the way back to it from the
+    newest one; ``filled`` counts steps. Arguments are those of ``ForecastNetwork``.
     """
 
-    given_flow = False
+    given_flow = True
 
     def __init__(
         self,
@@ -151,19 +149,21 @@ class Forecaster(nn.Module):
             **network,
         )
         initialise(self)
+        for vary in self.network.vary:
+            nn.init.normal_(vary.weight, 0.0, VARIETY)  # type: ignore[arg-type]
         if self.network.use_flow:
-            nn.init.zeros_(self.network.flow_mask_head.weight)  # no motion
+            nn.init.zeros_(self.network.flow_mask_head.weight)  # inertia alone
 
     @property
     def networks(self) -> list[nn.Module]:
         """The only one."""
         return [self.network]
 
-    def init_state(self, noise: Tensor, first_frames: Tensor | None = None) -> RecurrentState:
+    def init_state(self, condition: Tensor, first_frames: Tensor | None = None) -> RecurrentState:
         """The state before the first step.
 
         Args:
-            noise: not looked at.
+            condition: (B, n, Z + 2, H, W), of the observed frames; the last one's flow is gone on with.
             first_frames: (B, n, C, H, W), the observed conditions, encoded, oldest first; the last L are
                 kept, and where fewer are known, the oldest stands in.
 
@@ -174,18 +174,36 @@ class Forecaster(nn.Module):
             raise ValueError("a forecaster goes on from what was observed: give it first frames")
         given = first_frames.shape[1]
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
-        return RecurrentState((), (first_frames[:, picks].flatten(1, 2),), given)
+        flow = condition[:, -1, self.condition_channels :]
+        conditions = first_frames[:, -1], flow, torch.zeros_like(flow)
+        return RecurrentState(conditions, (first_frames[:, picks].flatten(1, 2),))
 
-    def step(self, noise: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
+    def step(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
         """The next condition, (B, C, H, W), in ``frame``; of label maps class probabilities that sum to one,
-        then that of a border of objects. ``noise``: see the class."""
+        then that of a border of objects. ``condition``: see the class; noise alone will do."""
+        observed, flow, before = state.conditions
         (past,) = state.frames
+        k = int(state.filled) + 1
         height, width = past.shape[-2:]
-        output = self.network(pad_to_multiple(past, self.multiple, self._least), noise)
+        way, empty = carried(flow, k, in_space=True)
+        seen = (
+            pad_to_multiple(x, self.multiple, self._least)
+            for x in (past, warp(observed, way), way / k, empty)
+        )
+        output = self.network(*seen, condition[:, : self.condition_channels].mean((2, 3)), k)
         output = output.map(lambda tensor: tensor[..., :height, :width])
-        newest = self.network.remembered(output.frame)
-        following = torch.cat([past[:, self.frame_channels :], newest], dim=1)
-        return output, RecurrentState((), (following,), one_more(state.filled, self.history))
+        if output.residual is not None:
+            way = swerved(way, output.residual)
+            output = replace(output, flow=way - warp(before, way / k))
+        following = torch.cat([past[:, self.frame_channels :], output.frame], dim=1)
+        return output, RecurrentState((observed, flow, way), (following,), k)
 
-    def forward(self, noise: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
-        return self.step(noise, state)
+    def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
+        return self.step(condition, state)
+
+
+def _places(like: Tensor) -> Tensor:
+    """(B, 2, H, W): x and y of every pixel, -1 to 1."""
+    height, width = like.shape[-2:]
+    x, y = (torch.linspace(-1, 1, n, device=like.device, dtype=like.dtype) for n in (width, height))
+    return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)]).expand(len(like), -1, -1, -1)

@@ -85,6 +85,7 @@ class ImageRenderer(nn.Module):
 
     history = 0
     frame_channels = 3
+    given_flow = False
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import torch
 
 from vid2vid.conditions import ConditionSchema
 from vid2vid.errors import UserError
+from vid2vid.flow import FlowEstimator
 from vid2vid.inference.accelerate import Running, accelerate
 from vid2vid.inference.synthesize import LARGEST
 from vid2vid.prediction.rollout import Forecast, check_classes
@@ -81,10 +82,10 @@ class Pair:
         model = self.renderer or self.forecaster
         return asked or (None if model is None else model.size)
 
-    def forecast(self, size: Size) -> Forecast:
+    def forecast(self, size: Size, estimator: FlowEstimator) -> Forecast:
         """Futures of that size. There must be a forecaster."""
         assert self.forecaster is not None
-        return Forecast(self.forecaster, self.renderer, size, self.device)
+        return Forecast(self.forecaster, self.renderer, size, self.device, estimator)
 
 
 def open_forecaster(model: Model | Path | str, device: torch.device) -> Model:

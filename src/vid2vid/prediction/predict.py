@@ -12,6 +12,7 @@ import torch
 
 from vid2vid.device import pick_device
 from vid2vid.errors import UserError
+from vid2vid.flow import open_estimator
 from vid2vid.inference.accelerate import warm_up
 from vid2vid.prediction.output import Output, Shown
 from vid2vid.prediction.pair import Pair
@@ -51,6 +52,7 @@ def predict(
     samples: int = 1,
     seed: int = 0,
     annotate: str | None = None,
+    flow: str = "dis",
     size: Size | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -77,6 +79,7 @@ def predict(
         samples: futures: the first is the most likely one, others are drawn.
         seed: of what is drawn.
         annotate: finds the label maps of the observed frames: "labels:NETWORK".
+        flow: estimator of the motion last observed, as for training.
         size: (width, height) of the result; default: what the renderer was trained at.
         device: auto, cpu, cuda, cuda:1, mps.
         precision, path: how the renderer is run; see ``inference.accelerate``.
@@ -93,6 +96,7 @@ def predict(
             f"--frames {frames}, --samples {samples}: 1 frame or more, and 1 to {MOST_SAMPLES} futures"
         )
     where = pick_device(device)
+    estimator = open_estimator(flow, device=where)
     pair = Pair.open(forecaster, renderer, where, precision, path)
     assert pair.forecaster is not None
     past = observe(Path(clip), pair.schema, observed, start, annotate, device)
@@ -101,7 +105,7 @@ def predict(
     if pair.renderer is not None and pair.running is not None and pair.running.warms:
         warm_up(pair.renderer, wanted, samples)
     noise = draw_noise(pair.forecaster, samples, seed, where)
-    futures = islice(pair.forecast(wanted)(past.seen, noise), frames)
+    futures = islice(pair.forecast(wanted, estimator)(past.seen, noise), frames)
     labels = None if pair.shown is None else pair.shown.labels
     spread = None if labels is None or samples == 1 else Spread(labels)
     begun = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 
 import torch
@@ -14,11 +14,11 @@ from torch import Tensor
 from vid2vid.conditions import ConditionSchema, LabelSchema, ObjectTracker, instance_edges
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
-from vid2vid.flow import resize_flow
+from vid2vid.flow import FlowEstimator, carried, resize_flow, swerved, warp
 from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
 from vid2vid.prediction.past import encoded, pictures
-from vid2vid.types import GeneratorOutput, Size
+from vid2vid.types import GeneratorOutput, Size, to_picture
 from vid2vid.zoo import Model
 
 
@@ -35,48 +35,100 @@ class Future:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """One step of B futures, at the size that is wanted, of soft conditions or of frames.
+
+    made: (B, C, H, W). flow: to the frame before. way: to the last observed frame, and mask: 1 where what is
+    there does not come from it; None of a network that warps nothing.
+    """
+
+    made: Tensor
+    flow: Tensor | None
+    way: Tensor | None = None
+    mask: Tensor | None = None
+
+    def shows(self, last: Tensor, painted: Tensor) -> Tensor:
+        """The last observed frame where it is still seen, looked up once, and what was painted elsewhere."""
+        if self.way is None or self.mask is None:
+            return painted
+        return torch.lerp(warp(last.expand_as(painted), self.way), painted, self.mask)
+
+
+@dataclass(frozen=True)
 class Forecast:
     """A forecaster of label maps and the renderer that shows them; or a forecaster of frames by itself.
 
-    size: (width, height) of what it gives. The forecaster works at the size it was trained at.
+    size: (width, height) of what it gives. The forecaster works at the size it was trained at; what it says
+    of motion moves what was observed at this size. estimator: of the motion last observed.
     """
 
     forecaster: Model
     renderer: Model | None
     size: Size
     device: torch.device
+    estimator: FlowEstimator
 
     def __call__(self, seen: ClipFrames, noise: Tensor) -> Iterator[Future]:
         """Futures without end, one for each row of noise (B, Z, 1, 1), in constant memory."""
-        model = self.forecaster
-        outputs = unroll(model, encoded(seen, model.schema, model.size, self.device), noise)
-        if model.schema.labels is None:
-            for output in outputs:
-                yield Future(None, _resized(output.frame, self.size))
+        labels = self.forecaster.schema.labels
+        steps = self._steps(seen, noise)
+        if labels is None:
+            for step in steps:
+                yield Future(None, step.made)
             return
         if self.renderer is None:
-            for output in outputs:
-                yield Future(harden(output.frame, model.schema.labels, self.size), None)
+            for step in steps:
+                yield Future(harden(step.made, labels), None)
             return
-        waiting: deque[Tensor] = deque()
-        adapt = Adapter(model.schema, self.renderer.schema, len(noise))
+        waiting: deque[tuple[Ahead, Tensor]] = deque()
+        adapt = Adapter(self.forecaster.schema, self.renderer.schema, len(noise))
 
         def described() -> Iterator[tuple[Tensor, Tensor | None]]:
-            for output in outputs:
-                hard = harden(output.frame, adapt.classes, self.size)
-                waiting.append(adapt(hard))
-                flow = None if output.flow is None else resize_flow(output.flow, self.size)
-                yield waiting[-1], flow
+            for step in steps:
+                condition = adapt(harden(step.made, adapt.classes))
+                waiting.append((step, condition))
+                yield condition, step.flow
 
-        for frame in render(self.renderer, seen, self.size, self.device, described(), len(noise)):
-            yield Future(waiting.popleft(), frame)
+        last = pictures(seen, self.size, self.device)[-1:]
+        for painted in render(self.renderer, seen, self.size, self.device, described(), len(noise)):
+            step, condition = waiting.popleft()
+            yield Future(condition, step.shows(last, painted))
+
+    @torch.inference_mode()
+    def _steps(self, seen: ClipFrames, noise: Tensor) -> Iterator[Ahead]:
+        model, size = self.forecaster, self.size
+        motion = last_motion(seen, size, self.estimator).to(self.device)
+        last = encoded(seen, model.schema, size, self.device)[-1:].expand(len(noise), -1, -1, -1)
+        observed = encoded(seen, model.schema, model.size, self.device)
+        for k, output in enumerate(unroll(model, observed, noise, resize_flow(motion, model.size)), 1):
+            flow = None if output.flow is None else resize_flow(output.flow, size)
+            if output.residual is None or output.mask is None:
+                yield Ahead(enlarged(output.frame, model.schema.labels, size), flow)
+                continue
+            inert, _ = carried(motion, k, in_space=True)
+            way = swerved(inert.expand(len(noise), -1, -1, -1), resize_flow(output.residual, size))
+            raw = enlarged(output.raw, model.schema.labels, size)
+            step = Ahead(raw, flow, way, _resized(output.mask, size))
+            yield replace(step, made=step.shows(last, step.made))
+
+
+def last_motion(seen: ClipFrames, size: Size, estimator: FlowEstimator) -> Tensor:
+    """(1, 2, H, W) of the last observed frame, to the one before."""
+    before, now = (to_picture(frame) for frame in pictures(seen, size, torch.device("cpu"))[-2:])
+    return torch.from_numpy(estimator.estimate(now, before))[None]
 
 
 @torch.inference_mode()
-def unroll(model: Model, observed: Tensor, noise: Tensor) -> Iterator[GeneratorOutput]:
-    """What a forecaster makes of observed frames (T, C, H, W), each step from its last ones, without end."""
+def unroll(model: Model, observed: Tensor, noise: Tensor, motion: Tensor) -> Iterator[GeneratorOutput]:
+    """What a forecaster makes of observed frames (T, C, H, W), each step from its last ones, without end.
+
+    Args:
+        noise: (B, Z, 1, 1). motion: (1, 2, H, W), the flow of the last frame observed.
+    """
     first = observed.expand(len(noise), *observed.shape)
-    state = model.renderer.init_state(noise, first)
+    parts = (x.expand(len(noise), -1, *observed.shape[2:]) for x in (noise, motion))
+    known = torch.cat(list(parts), dim=1)[:, None].expand(-1, len(observed), -1, -1, -1)
+    state = model.renderer.init_state(known, first)
     while True:
         output, state = model.renderer.step(noise, state)
         yield output
@@ -117,22 +169,30 @@ def render(
     return islice(stream(model, conditions(), first), len(first), None)
 
 
-def harden(soft: Tensor, labels: LabelSchema, size: Size) -> Tensor:
-    """Forecast label maps (B, C, h, w), soft, as a renderer knows them: at ``size`` (width, height) every
-    pixel is of its likeliest class, and on a border of objects (channels after the classes) or not. An object
-    ends where its class does, whatever was forecast of its border."""
-    classes, larger = len(labels), round(size[0] / soft.shape[-1])
+def enlarged(soft: Tensor, labels: LabelSchema | None, size: Size) -> Tensor:
+    """Frames, or soft label maps, (B, C, h, w) at ``size`` (width, height): a border of objects, two pixels
+    wide, stays as narrow."""
+    larger = round(size[0] / soft.shape[-1])
     soft = _resized(soft, size)
+    if labels is None or larger < 2 or soft.shape[1] == len(labels):
+        return soft
+    classes, borders = soft[:, : len(labels)], soft[:, len(labels) :]
+    return torch.cat([classes, -F.max_pool2d(-borders, 2 * larger - 1, 1, larger - 1)], dim=1)
+
+
+def harden(soft: Tensor, labels: LabelSchema) -> Tensor:
+    """Forecast label maps (B, C, H, W), soft, as a renderer knows them: every pixel is of its likeliest
+    class, and on a border of objects (channels after the classes) or not. An object ends where its class
+    does, whatever was forecast of its border."""
+    classes = len(labels)
     hard = torch.zeros_like(soft)
     likeliest = soft[:, :classes].argmax(1, keepdim=True)
     hard.scatter_(1, likeliest, 1.0)
     if soft.shape[1] > classes:
-        borders = (soft[:, classes:] > 0.5).to(soft)
-        if larger > 1:  # a border is two pixels wide at any size
-            borders = -F.max_pool2d(-borders, 2 * larger - 1, 1, larger - 1)
         objects = torch.zeros(classes, dtype=torch.int64, device=soft.device)
         objects[list(labels.foreground)] = torch.arange(1, len(labels.foreground) + 1, device=soft.device)
-        hard[:, classes:] = torch.maximum(borders, instance_edges(objects[likeliest[:, 0]]).to(soft))
+        ends = instance_edges(objects[likeliest[:, 0]]).to(soft)
+        hard[:, classes:] = torch.maximum((soft[:, classes:] > 0.5).to(soft), ends)
     return hard
 
 

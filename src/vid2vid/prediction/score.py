@@ -76,7 +76,7 @@ def score(
         every: frames from one start to the next.
         size: (width, height) that is scored at; default: that of the renderer, else of the forecaster, else
             of the clips.
-        flow: estimator of the flow that the second baseline goes on with.
+        flow: estimator of the flow that forecasts and the second baseline go on with.
         lpips: as for ``evaluate``.
         device, precision, path: as for ``predict``.
         progress: counts predictions.
@@ -179,7 +179,8 @@ def _systems(
     systems: dict[str, Predictor] = {}
     for name, model in forecasters.items():
         renders = pair.renderer if model.schema.labels is not None else None
-        systems[name] = partial(_most_likely, Forecast(model, renders, size, pair.device))
+        forecast = Forecast(model, renders, size, pair.device, instruments.estimator)
+        systems[name] = partial(_most_likely, forecast)
     systems["copy"] = lambda seen, *_: copy_last(seen, schema, size)
     systems["flow"] = lambda seen, *_: constant_flow(seen, schema, size, instruments.estimator)
     if pair.renderer is not None and not pair.renderer.architecture.given_flow:

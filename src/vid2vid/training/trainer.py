@@ -159,7 +159,8 @@ class Trainer:
             noise = torch.Generator(self.device).manual_seed(self.recipe.train.seed * 1_000_003 + self.step)
             if isinstance(self.renderer, Forecaster):
                 real, futures = batch.frames[:, now], self.recipe.train.futures
-                seen = nearest_future(self._step, seen, state, real, futures, noise, self.team)
+                still = seen[:, :, : self.renderer.condition_channels, :1, :1]
+                seen = nearest_future(self._step, still, state, real, futures, noise, self.team)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
@@ -237,14 +238,15 @@ class Trainer:
 
     def _seen(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
         """The conditions of some frames and, after their own channels, what else the renderer wants: the
-        styles of what is seen there, and the flow where it is given. Of a forecaster the noise, zero."""
-        if isinstance(self.renderer, Forecaster):
-            clips, frames = condition[:, now].shape[:2]
-            return condition.new_zeros(clips, frames, self.renderer.condition_channels, 1, 1)
+        styles of what is seen there, and the flow where it is given. A forecaster's condition is noise, zero
+        here."""
         seen = condition[:, now]
+        if isinstance(self.renderer, Forecaster):
+            clips, frames, _, height, width = seen.shape
+            seen = seen.new_zeros(clips, frames, self.renderer.condition_channels, height, width)
         if self.encoder is not None:
             seen = torch.cat([seen, self._styles(batch, now)], dim=2)
-        if self.recipe.model.given_flow:
+        if self.renderer.given_flow:
             seen = torch.cat([seen, batch.flow[:, now]], dim=2)
         return seen
 

@@ -49,7 +49,7 @@ def render(renderer: AnyRenderer, model: Model, clip: Clip, count: int) -> Itera
         for t in range(count):
             condition, real = _describe(model, clip, t, device)
             seen[:] = [(real, tint(condition[0])) if forecasts else (tint(condition[0]), real)]
-            yield condition.new_zeros(1, renderer.condition_channels, 1, 1) if forecasts else condition
+            yield _still(renderer, clip, t, condition) if forecasts else condition
 
     training = renderer.training
     renderer.eval()
@@ -58,6 +58,12 @@ def render(renderer: AnyRenderer, model: Model, clip: Clip, count: int) -> Itera
             yield Rendered(*seen[0], tint(made[0]) if forecasts else to_picture(made[0]))
     finally:
         renderer.train(training)
+
+
+def _still(forecaster: AnyRenderer, clip: Clip, t: int, like: Tensor) -> Tensor:
+    """What a forecaster is given of frame t for the most likely future."""
+    noise = like.new_zeros(1, forecaster.condition_channels, *like.shape[2:])
+    return torch.cat([noise, torch.from_numpy(clip.flow(t))[None].to(noise)], dim=1)
 
 
 @torch.no_grad()

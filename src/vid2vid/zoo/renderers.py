@@ -27,7 +27,7 @@ def build_renderer(
     known: tuple[str, ...]
     if kind == "forecast":
         known = ("history", "width", "downs", "blocks", "kernel", "use_flow", "upsampling", "skips")
-        arguments = {name: settings[name] for name in (*known, "cubic_warp")}
+        arguments = {name: settings[name] for name in known}
         return Forecaster(channels, classes=classes, noise=noise, **arguments)
     if kind == "image":
         known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
