@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -17,6 +18,7 @@ from vid2vid.conditions import LabelClass, LabelSchema
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
 from vid2vid.flow import open_estimator
+from vid2vid.prediction.past import pictures
 from vid2vid.prediction.rollout import Adapter, Forecast, check_classes, draw_noise, enlarged, harden, render
 
 CPU = torch.device("cpu")
@@ -81,6 +83,40 @@ def test_a_renderer_is_given_what_it_wants(given_flow: bool, styles: int) -> Non
     for future in islice(both(OBJECTS, torch.zeros(2, 2, 1, 1)), 3):
         assert future.frame is not None
         assert future.frame.shape == (2, 3, 32, 32)
+
+
+class Slides:
+    """An estimator that knows: everything has moved right by two pixels."""
+
+    name = fingerprint = "slides"
+
+    def estimate(self, current: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        flow = np.zeros((2, *current.shape[:2]), np.float32)
+        flow[0] = -2
+        return flow
+
+
+@pytest.mark.parametrize("trained_at", [SIZE, (16, 16)])
+@pytest.mark.parametrize("seen_still", [True, False])
+def test_what_is_still_seen_is_looked_up_in_the_last_observed_frame(
+    seen_still: bool, trained_at: tuple[int, int]
+) -> None:
+    """At the size of the result, whatever the forecaster's own is; elsewhere the renderer paints."""
+    moved_on = replace(build(network="forecast", noise=2), size=trained_at)
+    with torch.no_grad():
+        heads = moved_on.renderer.get_submodule("network.flow_mask_head")
+        heads.weight.zero_()  # type: ignore[operator, union-attr]
+        heads.bias.copy_(torch.tensor([0, 0, -9.0 if seen_still else 9.0]))  # type: ignore[operator, union-attr]
+    both = Forecast(moved_on, build(), SIZE, CPU, Slides())
+    last = pictures(OBJECTS, SIZE, CPU)[-1:]
+    classes = torch.from_numpy(OBJECTS.labels[-1])  # type: ignore[index]
+    for k, future in enumerate(islice(both(OBJECTS, torch.zeros(2, 2, 1, 1)), 3), 1):
+        assert future.frame is not None
+        assert future.condition is not None
+        apart = future.frame[:, :, :, 2 * k :] - last[..., : -2 * k]
+        assert bool(apart.abs().max() < 1e-4) is seen_still
+        if seen_still:
+            assert (future.condition[:, :3].argmax(1)[:, :, 2 * k :] == classes[:, : -2 * k]).all()
 
 
 def test_a_forecaster_of_frames_needs_no_renderer_and_no_labels() -> None:

@@ -58,7 +58,7 @@ class ModelConfig:
     frames, or a forecaster, which goes on with the conditions themselves. A fast network looks at history,
     width and downs (at and below half the size), blocks, use_flow, foreground and the styles alone; an image
     network at scales (1 or 2), width, downs, blocks, enhancer_blocks and the styles; a forecaster at all but
-    scales, enhancer_blocks, foreground and the styles."""
+    scales, enhancer_blocks, foreground, given_flow, cubic_warp and the styles."""
     history: int = 2
     """Past frames and conditions seen; 0 makes a frame-wise image model."""
     scales: int = 1

@@ -21,6 +21,9 @@ from vid2vid.prediction.past import encoded, pictures
 from vid2vid.types import GeneratorOutput, Size, to_picture
 from vid2vid.zoo import Model
 
+UNDECIDED = 0.4
+"""The range of a forecaster's mask, in its middle, in which what was observed and what is made are mixed."""
+
 
 @dataclass(frozen=True)
 class Future:
@@ -38,8 +41,8 @@ class Future:
 class Ahead:
     """One step of B futures, at the size that is wanted, of soft conditions or of frames.
 
-    made: (B, C, H, W). flow: to the frame before. way: to the last observed frame, and mask: 1 where what is
-    there does not come from it; None of a network that warps nothing.
+    made: (B, C, H, W). flow: to the frame before. way: to the last observed frame, and mask, (B, 1, H, W): 1
+    where what is there does not come from it; None of a network that warps nothing.
     """
 
     made: Tensor
@@ -108,7 +111,9 @@ class Forecast:
             inert, _ = carried(motion, k, in_space=True)
             way = swerved(inert.expand(len(noise), -1, -1, -1), resize_flow(output.residual, size))
             raw = enlarged(output.raw, model.schema.labels, size)
-            step = Ahead(raw, flow, way, _resized(output.mask, size))
+            # Between the two is neither: what is half seen would be seen twice.
+            mask = ((_resized(output.mask, size) - 0.5) / UNDECIDED + 0.5).clamp(0, 1)
+            step = Ahead(raw, flow, way, mask)
             yield replace(step, made=step.shows(last, step.made))
 
 
