@@ -125,7 +125,8 @@ class LossWeights:
     temporal_warp: float = 10.0
     """The output against the last output warped by the reference flow."""
     mask: float = 1.0
-    """Pull of the mask towards the warp where the flow is confident; where first frames are self-made."""
+    """Pull of the mask towards the warp where the flow is confident; where first frames are self-made, and
+    of a forecaster."""
     charbonnier: float = 0.0
     contrast: float = 0.0
     """As much fine detail as there should be, wherever it lies: pixel distances alone end in a blur."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice, zip_longest
 
 import torch
@@ -20,9 +20,6 @@ from vid2vid.inference.styling import Styling
 from vid2vid.prediction.past import encoded, pictures
 from vid2vid.types import GeneratorOutput, Size, to_picture
 from vid2vid.zoo import Model
-
-UNDECIDED = 0.4
-"""The range of a forecaster's mask, in its middle, in which what was observed and what is made are mixed."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +38,20 @@ class Future:
 class Ahead:
     """One step of B futures, at the size that is wanted, of soft conditions or of frames.
 
-    made: (B, C, H, W). flow: to the frame before. way: to the last observed frame, and mask, (B, 1, H, W): 1
-    where what is there does not come from it; None of a network that warps nothing.
+    made: (B, C, H, W). flow: to the frame before. way: to the last observed frame, and new, (B, 1, H, W): 1
+    where the class is another than that of what was carried there; None of a network that warps nothing.
     """
 
     made: Tensor
     flow: Tensor | None
     way: Tensor | None = None
-    mask: Tensor | None = None
+    new: Tensor | None = None
 
     def shows(self, last: Tensor, painted: Tensor) -> Tensor:
         """The last observed frame where it is still seen, looked up once, and what was painted elsewhere."""
-        if self.way is None or self.mask is None:
+        if self.way is None or self.new is None:
             return painted
-        return torch.lerp(warp(last.expand_as(painted), self.way), painted, self.mask)
+        return torch.lerp(warp(last.expand_as(painted), self.way), painted, self.new)
 
 
 @dataclass(frozen=True)
@@ -111,10 +108,11 @@ class Forecast:
             inert, _ = carried(motion, k, in_space=True)
             way = swerved(inert.expand(len(noise), -1, -1, -1), resize_flow(output.residual, size))
             raw = enlarged(output.raw, model.schema.labels, size)
-            # Between the two is neither: what is half seen would be seen twice.
-            mask = ((_resized(output.mask, size) - 0.5) / UNDECIDED + 0.5).clamp(0, 1)
-            step = Ahead(raw, flow, way, mask)
-            yield replace(step, made=step.shows(last, step.made))
+            warped = warp(last, way)
+            made = torch.lerp(warped, raw, _resized(output.mask, size))
+            classes = len(model.schema.labels or ())
+            new = made[:, :classes].argmax(1) != warped[:, :classes].argmax(1) if classes else None
+            yield Ahead(made, flow, way, None if new is None else new[:, None].to(made))
 
 
 def last_motion(seen: ClipFrames, size: Size, estimator: FlowEstimator) -> Tensor:
