@@ -23,7 +23,7 @@ def driving(focus: tuple[float, float], share: float = AWAY) -> Tensor:
     return -share * torch.stack([columns - focus[0], rows - focus[1]])[None]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(x=st.floats(20, 100), y=st.floats(10, 50))
 def test_the_focus_is_where_the_camera_goes(x: float, y: float) -> None:
     flow = driving((x, y))[0].numpy()
