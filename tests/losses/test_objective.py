@@ -88,7 +88,7 @@ def _distance(made: Tensor, real: Tensor) -> Tensor:
 
 def objective(weights: LossWeights = ALL, **changes: Any) -> Objective:
     torch.manual_seed(1)
-    settings: dict[str, Any] = {"perceptual": _distance, "quiet": True}
+    settings: dict[str, Any] = {"perceptual": _distance, "self_made_first": True}
     image = MultiScaleDiscriminator(5, width=4, layers=2)
     video = [MultiScaleDiscriminator(13, width=4, layers=2) for _ in range(2)]
     return Objective(changes.pop("image", image), changes.pop("video", video), weights, **settings | changes)
@@ -202,7 +202,7 @@ def test_faces_count_as_in_the_batch_of_all_processes() -> None:
 
 
 def test_the_mask_is_pulled_only_where_first_frames_are_self_made() -> None:
-    assert "mask" not in objective(quiet=False)(Case().chunk).generator
+    assert "mask" not in objective(self_made_first=False)(Case().chunk).generator
 
 
 def test_a_self_made_first_frame_has_no_flow_to_be_judged() -> None:

@@ -12,7 +12,7 @@ from stand_in import SCHEMA
 
 from tiny import scene
 from vid2vid.data.dataset import ClipFrames
-from vid2vid.prediction.baselines import constant_flow, copy_last
+from vid2vid.prediction.baselines import copy_last, inertia
 from vid2vid.types import to_tensor
 
 SIZE = (32, 32)
@@ -51,7 +51,7 @@ def test_a_copy_stays_what_it_is() -> None:
 @given(x=st.integers(-3, 3), y=st.integers(-3, 3))
 def test_constant_flow_goes_on_as_far_at_every_step(x: int, y: int) -> None:
     (last,) = islice(copy_last(seen(), SCHEMA, SIZE), 1)
-    futures = islice(constant_flow(seen(), SCHEMA, SIZE, Known(x, y)), 4)
+    futures = islice(inertia(seen(), SCHEMA, SIZE, Known(x, y), in_space=False), 4)
     inside = np.s_[..., 13:-13, 13:-13]  # what came in over the border is anybody's guess
     for k, future in enumerate(futures, 1):
         for before, after in ((last.frame, future.frame), (last.condition, future.condition)):
@@ -64,7 +64,7 @@ def test_constant_flow_goes_on_as_far_at_every_step(x: int, y: int) -> None:
 def test_nothing_is_blurred_by_being_warped_again_and_again() -> None:
     """By halves of pixels: at every second step the detail is whole again."""
     (last,) = islice(copy_last(seen(), SCHEMA, SIZE), 1)
-    futures = list(islice(constant_flow(seen(), SCHEMA, SIZE, Known(0.5, 0)), 6))
+    futures = list(islice(inertia(seen(), SCHEMA, SIZE, Known(0.5, 0), in_space=False), 6))
     assert last.frame is not None
     assert futures[5].frame is not None
     apart = futures[5].frame[..., 4:-4] - last.frame.roll(3, 3)[..., 4:-4]
@@ -80,7 +80,7 @@ def test_each_thing_keeps_its_own_speed() -> None:
             flow[0, 8:16, 10:18] = -3  # where it is in the last of three frames
             return flow
 
-    *_, future = islice(constant_flow(seen(), SCHEMA, SIZE, Car(0, 0)), 3)
+    *_, future = islice(inertia(seen(), SCHEMA, SIZE, Car(0, 0), in_space=False), 3)
     assert future.condition is not None
     car = future.condition[0, 2]
     assert car[10:14, 20:26].all()
@@ -90,5 +90,5 @@ def test_each_thing_keeps_its_own_speed() -> None:
 
 def test_without_label_maps_there_are_frames_alone() -> None:
     bare = ClipFrames(seen().frames)
-    for baseline in (copy_last(bare, None, SIZE), constant_flow(bare, None, (16, 16), Known(1, 0))):
+    for baseline in (copy_last(bare, None, SIZE), inertia(bare, None, (16, 16), Known(1, 0), in_space=False)):
         assert next(baseline).condition is None

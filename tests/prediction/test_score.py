@@ -43,7 +43,7 @@ def test_a_forecaster_that_knows_beats_what_does_not(street: Path, tmp_path: Pat
     report = score(forecaster(), build(), street, tmp_path / "out", observed=3, frames=5)
     assert report["horizons"] == [1, 3, 5]
     assert report["starts"] == {"1": 9 + 5, "3": 7 + 3, "5": 5 + 1}
-    assert [one["name"] for one in report["systems"]] == ["forecast", "copy", "flow", "true labels"]
+    assert [one["name"] for one in report["systems"]] == ["forecast", "copy", "flow", "inertia", "true labels"]
     for k in (1, 3, 5):
         assert figures(report, "forecast", "label_iou", k) == {"frame": 1.0, "running": 1.0}
         assert figures(report, "copy", "label_iou", k)["frame"] < 0.9
@@ -54,8 +54,8 @@ def test_a_forecaster_that_knows_beats_what_does_not(street: Path, tmp_path: Pat
         known, told = (figures(report, name, key, 3) for name in ("forecast", "true labels"))
         assert known["frame"] == pytest.approx(told["frame"], rel=0.05)
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
-    assert read_picture(tmp_path / "out" / "labels.png").shape[0] == 4 * (32 + 22)
-    assert read_picture(tmp_path / "out" / "frames.png").shape[:2] == (5 * (32 + 22), 3 * (32 + 2))
+    assert read_picture(tmp_path / "out" / "labels.png").shape[0] == 5 * (32 + 22)
+    assert read_picture(tmp_path / "out" / "frames.png").shape[:2] == (6 * (32 + 22), 3 * (32 + 2))
     table = prediction_table(report)
     assert "| Label IoU ↑ | t+1, 14 starts | t+3, 10 starts | t+5, 6 starts |" in table
     assert "| forecast | 1.000 (1.000) |" in table
@@ -64,7 +64,7 @@ def test_a_forecaster_that_knows_beats_what_does_not(street: Path, tmp_path: Pat
 def test_targets_are_limited_and_what_is_observed_is_not(street: Path, tmp_path: Path) -> None:
     report = score(None, None, street / "a", tmp_path, observed=3, frames=10, targets="8:", every=2)
     assert report["starts"] == {"1": 2, "3": 1}
-    assert [one["name"] for one in report["systems"]] == ["copy", "flow"]
+    assert [one["name"] for one in report["systems"]] == ["copy", "flow", "inertia"]
 
 
 def test_without_label_maps_frames_alone_are_compared(street: Path, tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def predict(
     """Predict how a clip goes on: label maps, each from the last, and the frames they describe.
 
     With --score it predicts what is known, from every frame of the clips on, and measures how well, beside
-    the last frame copied, everything moved on by the last flow, and the real label maps rendered.
+    the last frame copied, everything moving on at its speed in the picture (flow) or in space (inertia), and
+    the real label maps rendered.
 
     Args:
         words (FORECASTER RENDERER CLIP): a forecaster (recipes forecast-tiny and forecast), a renderer of

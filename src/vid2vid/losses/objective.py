@@ -65,8 +65,7 @@ class Objective(nn.Module):
         face_discriminator: sees the same of faces alone; head_from: where they are (see ``losses.faces``).
         video_discriminators: one per temporal scale.
         perceptual: a perceptual distance of k N pictures made to N real ones, or None.
-        quiet: masks are to be 0 where motion explains the frame (turns the mask term on): of models that make
-            their own first frame, and of forecasters.
+        self_made_first: the model makes its own first frame (turns the mask term on).
         scales: spatial scales of the generator; its flow, in pixels, doubles with each.
         precision: of the discriminators' and VGG's convolutions; losses have that of the frames.
 
@@ -82,7 +81,7 @@ class Objective(nn.Module):
         weights: LossWeights,
         *,
         perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
-        quiet: bool = False,
+        self_made_first: bool = False,
         scales: int = 1,
         face_discriminator: nn.Module | None = None,
         head_from: HeadFrom = "none",
@@ -95,7 +94,7 @@ class Objective(nn.Module):
         self.video_discriminators = nn.ModuleList(video_discriminators)
         self.weights = weights
         self.perceptual = perceptual
-        self.quiet = quiet
+        self.self_made_first = self_made_first
         self.flow_share = 1 / 2 ** (scales - 1)
         self.precision = precision
         self.mean: Callable[[float], float] = float
@@ -194,7 +193,7 @@ class Objective(nn.Module):
             real, before = chunk.real[:, picks].flatten(0, 1), chunk.before_real[:, picks].flatten(0, 1)
             terms["flow"] = masked_l1(flow, reference, confidence) * weights.flow * self.flow_share
             terms["flow_warp"] = masked_l1(warp(before, flow), real, confidence) * weights.flow
-            if self.quiet and weights.mask:
+            if self.self_made_first and weights.mask:
                 mask = _stack([output.mask for _, output in made])
                 terms["mask"] = masked_l1(mask, torch.zeros_like(mask), confidence) * weights.mask
         # Needs a frame before, made or given: the first self-made frame has zero confidence.
@@ -228,7 +227,7 @@ def build_objective(channels: int, recipe: Recipe) -> Objective:
         video,
         weights,
         perceptual=PerceptualLoss(vgg) if vgg else None,
-        quiet=recipe.train.self_made_first > 0 or recipe.model.network == "forecast",
+        self_made_first=recipe.train.self_made_first > 0,
         scales=recipe.model.scales,
         face_discriminator=face,
         head_from=judge.face,

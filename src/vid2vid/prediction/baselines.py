@@ -23,16 +23,20 @@ def copy_last(seen: ClipFrames, schema: ConditionSchema | None, size: Size) -> I
         yield last
 
 
-def constant_flow(
-    seen: ClipFrames, schema: ConditionSchema | None, size: Size, estimator: FlowEstimator
+def inertia(
+    seen: ClipFrames,
+    schema: ConditionSchema | None,
+    size: Size,
+    estimator: FlowEstimator,
+    in_space: bool,
 ) -> Iterator[Future]:
-    """Every point moves on as it did between the last two observed frames (see ``flow.carried``); labels are
-    looked up at the nearest pixel."""
+    """Every point moves on as it did between the last two observed frames, at a constant speed in the picture
+    or in space (see ``flow.carried``); labels are looked up at the nearest pixel."""
     last = _last(seen, schema, size)
     assert last.frame is not None
     flow = last_motion(seen, size, estimator)
     for k in count(1):
-        way, _ = carried(flow, k)
+        way, _ = carried(flow, k, in_space=in_space)
         condition = None if last.condition is None else _nearest(last.condition, way)
         yield Future(condition, warp(last.frame, way))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vid2vid.conditions import LabelSchema
+from vid2vid.conditions import ConditionSchema, LabelSchema
 from vid2vid.data import Dataset
 from vid2vid.data.dataset import Clip, ClipFrames
 from vid2vid.data.layout import find_clips
@@ -22,7 +22,8 @@ from vid2vid.evaluation.metrics import MSSSIM, SMALLEST_SIDE, FrameMetric
 from vid2vid.evaluation.notes import machine, versions
 from vid2vid.evaluation.report import write_report
 from vid2vid.evaluation.scoring import describe
-from vid2vid.prediction.baselines import constant_flow, copy_last
+from vid2vid.flow import FlowEstimator
+from vid2vid.prediction.baselines import copy_last, inertia
 from vid2vid.prediction.pair import Pair, open_forecaster
 from vid2vid.prediction.past import check_observed, encoded
 from vid2vid.prediction.protocol import Judge, Start, Tally, horizons, starts
@@ -34,7 +35,7 @@ from vid2vid.video import make_folder, resize_picture
 from vid2vid.zoo import Model
 
 FORMAT = 1
-TAKEN = (REAL, "forecast", "copy", "flow", "true labels")
+TAKEN = (REAL, "forecast", "copy", "flow", "inertia", "true labels")
 Tallies = dict[str, tuple[type[FrameMetric], Tally]]
 Predictor = Callable[[ClipFrames, Clip, Start], Iterator[Future]]
 """Observed frames to a future; also told which clip and where, for those who know the truth."""
@@ -61,9 +62,8 @@ def score(
 ) -> dict[str, Any]:
     """Predicts parts of clips from those before them, from many starts, and measures how well.
 
-    Beside the forecaster stand baselines (the last frame copied; everything moved on by the last flow) and,
-    where there is a renderer, what it makes of the real label maps to come: what a perfect forecast would
-    come to with it.
+    Beside the forecaster stand baselines (the last frame copied; everything moving on, at a constant speed in
+    the picture or in space) and, where there is a renderer, what it makes of the real label maps to come.
 
     Args:
         forecaster: None: baselines alone. renderer: as for ``predict``.
@@ -76,7 +76,7 @@ def score(
         every: frames from one start to the next.
         size: (width, height) that is scored at; default: that of the renderer, else of the forecaster, else
             of the clips.
-        flow: estimator of the flow that forecasts and the second baseline go on with.
+        flow: estimator of the flow that forecasts and baselines go on with.
         lpips: as for ``evaluate``.
         device, precision, path: as for ``predict``.
         progress: counts predictions.
@@ -182,10 +182,23 @@ def _systems(
         forecast = Forecast(model, renders, size, pair.device, instruments.estimator)
         systems[name] = partial(_most_likely, forecast)
     systems["copy"] = lambda seen, *_: copy_last(seen, schema, size)
-    systems["flow"] = lambda seen, *_: constant_flow(seen, schema, size, instruments.estimator)
+    for name, in_space in (("flow", False), ("inertia", True)):
+        systems[name] = partial(_moving_on, schema, size, instruments.estimator, in_space)
     if pair.renderer is not None and not pair.renderer.architecture.given_flow:
         systems["true labels"] = partial(_rendered_truth, pair.renderer, size, pair.device)
     return systems
+
+
+def _moving_on(
+    schema: ConditionSchema | None,
+    size: Size,
+    estimator: FlowEstimator,
+    in_space: bool,
+    seen: ClipFrames,
+    clip: Clip,
+    start: Start,
+) -> Iterator[Future]:
+    return inertia(seen, schema, size, estimator, in_space)
 
 
 def _most_likely(forecast: Forecast, seen: ClipFrames, clip: Clip, start: Start) -> Iterator[Future]:
