@@ -43,7 +43,8 @@ def test_a_forecaster_that_knows_beats_what_does_not(street: Path, tmp_path: Pat
     report = score(forecaster(), build(), street, tmp_path / "out", observed=3, frames=5)
     assert report["horizons"] == [1, 3, 5]
     assert report["starts"] == {"1": 9 + 5, "3": 7 + 3, "5": 5 + 1}
-    assert [one["name"] for one in report["systems"]] == ["forecast", "copy", "flow", "inertia", "true labels"]
+    names = [one["name"] for one in report["systems"]]
+    assert names == ["forecast", "copy", "flow", "inertia", "true labels"]
     for k in (1, 3, 5):
         assert figures(report, "forecast", "label_iou", k) == {"frame": 1.0, "running": 1.0}
         assert figures(report, "copy", "label_iou", k)["frame"] < 0.9
