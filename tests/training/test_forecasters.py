@@ -141,7 +141,7 @@ RUN = (
 def test_a_run_from_end_to_end(name: str, more: tuple[str, ...], dataset: Path, tmp_path: Path) -> None:
     words = [*SMALL, *RUN, *more]
     planned = plan(dataset, name, tmp_path / "run", words, device="cpu")
-    assert all(stretch.memory > 0 for stretch in planned.forecasts)
+    assert all(stretch.memory > 0 for stretch in planned.costs)
     last = train(dataset, name, tmp_path / "run", words, validate_on="two", device="cpu")
     model = load_model(last)
     assert isinstance(model.renderer, Forecaster)

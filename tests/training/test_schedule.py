@@ -28,7 +28,7 @@ from vid2vid.training import plan, train
 from vid2vid.training.budget import foretold, frames_after
 from vid2vid.training.distributed import ALONE
 from vid2vid.training.footage import batches, open_dataset
-from vid2vid.training.forecast import stages
+from vid2vid.training.outlook import stages
 from vid2vid.training.schedule import length_at, lengths, rate_at, stage_at
 from vid2vid.training.trainer import Trainer
 from vid2vid.zoo.folder import checkpoint_folders
@@ -201,10 +201,10 @@ def test_a_dry_run_prints_the_stages_and_writes_nothing(
 def test_scales_that_sleep_cost_less(dataset: Path, tmp_path: Path) -> None:
     words = [*SETTINGS, "model.scales=2", "model.enhancer_blocks=1", "train.finest_alone=0.3"]
     made = plan(dataset, "street-tiny", tmp_path / "run", words, device="cpu")
-    alone, *_, last = made.forecasts
+    alone, *_, last = made.costs
     assert alone.stretch.stage.finest_alone
     assert alone.memory < last.memory
-    assert all(forecast.seconds for forecast in made.forecasts)
+    assert all(forecast.seconds for forecast in made.costs)
     assert made.rehearsed == (32, 32)
 
 

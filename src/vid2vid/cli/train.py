@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vid2vid.config import Recipe
-    from vid2vid.training.forecast import Forecast, Plan
+    from vid2vid.training.outlook import Cost, Plan
 
 
 def train(
@@ -93,8 +93,8 @@ def _show(plan: Plan) -> None:
     )
     first = ("steps", "sequence", "backprop", "scales learnt", "temporal scales")
     table = Table(*first, "learning rate", "frames", "memory", "time", box=box.SIMPLE, pad_edge=False)
-    for forecast in plan.forecasts:
-        table.add_row(*_row(forecast, plan.settings))
+    for cost in plan.costs:
+        table.add_row(*_row(cost, plan.settings))
     console = Console(highlight=False)
     # Where nobody looks, a line may be as long as it is.
     (console if console.is_terminal else Console(highlight=False, width=160)).print(table)
@@ -105,15 +105,15 @@ def _show(plan: Plan) -> None:
     full = plan.settings.data.crop or plan.settings.data.size
     size, wanted = (f"{width}x{height}" for width, height in (plan.rehearsed, full))
     foretold = "" if size == wanted else f", carried on to {wanted}"
-    total = sum(forecast.seconds or 0.0 for forecast in plan.forecasts)
+    total = sum(cost.seconds or 0.0 for cost in plan.costs)
     print(
         f"Time, in all {_duration(total)}, is an estimate: one step measured on {plan.device} at "
         f"{size}{foretold}; reading, optimisers, validation and samples come on top."
     )
 
 
-def _row(forecast: Forecast, settings: Recipe) -> tuple[str, ...]:
-    stretch, stage, scales = forecast.stretch, forecast.stretch.stage, settings.model.scales
+def _row(cost: Cost, settings: Recipe) -> tuple[str, ...]:
+    stretch, stage, scales = cost.stretch, cost.stretch.stage, settings.model.scales
     width, height = settings.data.crop or settings.data.size
     sizes = [f"{width >> halvings}x{height >> halvings}" for halvings in range(scales)]
     rates = dict.fromkeys(f"{settings.train.lr * rate:.3g}" for rate in stretch.rates)
@@ -125,8 +125,8 @@ def _row(forecast: Forecast, settings: Recipe) -> tuple[str, ...]:
         f"{stage.temporal_scales} of {settings.discriminator.temporal_scales}",
         " to ".join(rates),
         str(stretch.frames),
-        f"{forecast.memory / 2**30:.2f} GiB",
-        "?" if forecast.seconds is None else _duration(forecast.seconds),
+        f"{cost.memory / 2**30:.2f} GiB",
+        "?" if cost.seconds is None else _duration(cost.seconds),
     )
 
 

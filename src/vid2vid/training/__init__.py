@@ -1,6 +1,6 @@
 """Training: the loop around the renderer's own ``step``."""
 
-from vid2vid.training.forecast import plan
 from vid2vid.training.loop import train
+from vid2vid.training.outlook import plan
 
 __all__ = ["plan", "train"]

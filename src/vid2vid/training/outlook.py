@@ -46,7 +46,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Cost:
     """What a stretch costs. memory: bytes, of float32. seconds: without reading, optimisers, validation and
     sample videos; None where the device has not so much memory."""
 
@@ -61,7 +61,7 @@ class Plan:
 
     settings: Recipe
     clips: tuple[tuple[str, int], ...]
-    forecasts: tuple[Forecast, ...]
+    costs: tuple[Cost, ...]
     device: torch.device
     rehearsed: Size | None
 
@@ -92,9 +92,9 @@ def plan(
     SequencePlan(data.clips, lengths(settings.data), settings.train.seed, augmentation(settings))
     schema = data.schema.channels, data.schema.foreground_channels
     place = pick_device(device)
-    forecasts, rehearsed = _forecasts(settings, schema, place)
+    costs, rehearsed = _costs(settings, schema, place)
     clips = tuple((clip.name, len(clip)) for clip in data.clips)
-    return Plan(settings, clips, forecasts, place, rehearsed)
+    return Plan(settings, clips, costs, place, rehearsed)
 
 
 def stages(recipe: Recipe) -> list[Stretch]:
@@ -124,28 +124,26 @@ def stages(recipe: Recipe) -> list[Stretch]:
     ]
 
 
-def _forecasts(
+def _costs(
     recipe: Recipe, schema: tuple[int, tuple[int, ...]], device: torch.device
-) -> tuple[tuple[Forecast, ...], Size | None]:
+) -> tuple[tuple[Cost, ...], Size | None]:
     stretches, full = stages(recipe), recipe.data.crop or recipe.data.size
     meta = torch.device("meta")
     kinds = [replace(stretch.stage, length=0, decays=False) for stretch in stretches]
-    costs = {kind: _cost(_rehearsal(recipe, schema, full, kind, meta)) for kind in dict.fromkeys(kinds)}
-    dearest = max(costs, key=lambda kind: costs[kind])
-    needed, most = costs[dearest]
+    demands = {kind: _demand(_rehearsal(recipe, schema, full, kind, meta)) for kind in dict.fromkeys(kinds)}
+    dearest = max(demands, key=lambda kind: demands[kind])
+    needed, most = demands[dearest]
     seconds, rehearsed = None, None
     if needed < _memory(device):
         seconds, rehearsed = _step_time(recipe, schema, full, dearest, device)
-    forecasts = []
+    costs = []
     for stretch, kind in zip(stretches, kinds, strict=True):
-        memory, operations = costs[kind]
+        memory, operations = demands[kind]
         # Of what a frame costs that is learnt, a third is to make it; checkpointing makes it twice.
         frames = stretch.frames * (4 / 3 if recipe.train.checkpointing else 1) + stretch.rolled / 3
         steps = frames / (recipe.data.batch * recipe.train.chunk)
-        forecasts.append(
-            Forecast(stretch, memory, None if seconds is None else steps * seconds * operations / most)
-        )
-    return tuple(forecasts), rehearsed
+        costs.append(Cost(stretch, memory, None if seconds is None else steps * seconds * operations / most))
+    return tuple(costs), rehearsed
 
 
 def _step_time(
@@ -180,7 +178,7 @@ def _seconds(step: Rehearsal, device: torch.device) -> float:
     return time.perf_counter() - begun
 
 
-def _cost(step: Rehearsal) -> tuple[int, int]:
+def _demand(step: Rehearsal) -> tuple[int, int]:
     """Bytes, and operations of convolutions and matrix products (a multiply-add counts as two), on "meta"."""
     memory = step.memory()
     with FlopCounterMode(display=False) as counter:
