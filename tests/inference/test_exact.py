@@ -254,7 +254,7 @@ def test_a_fast_renderer_makes_the_same_frames() -> None:
     plain = build(network="fast", width=8).renderer
     faster = exactly_faster(plain)
     assert isinstance(faster, FastRenderer)
-    assert isinstance(faster.network.sight, TableSight)
+    assert isinstance(faster.network.encode_conditions, TableSight)
     first, conditions = torch.stack(pictures(2, (37, 30)), 1), label_conditions(5, (37, 30))
     for known, frames in ((conditions[0], None), (torch.stack(conditions[:2], 1), first)):
         states = [one.init_state(known, frames) for one in (plain, faster)]

@@ -123,4 +123,4 @@ def test_a_run_keeps_what_is_frozen_and_goes_on_only_so(dataset: Path, tmp_path:
 def test_the_parts_of_a_fast_renderer() -> None:
     found = parts(build(network="fast"))
     assert set(found) == {"encoder", "image", "flow"}
-    assert {len(weight) for weight in found["flow"]} == {2, 1}  # motion, and a mask
+    assert {len(weight) for weight in found["flow"]} == {2}  # motion; the mask is painted with the picture

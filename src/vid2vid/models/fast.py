@@ -97,7 +97,7 @@ class FastNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.use_flow = use_flow
-        self.sight = Sight(condition_channels, history, width, 3 + use_flow)
+        self.encode_conditions = Sight(condition_channels, history, width, 3 + use_flow)
         self.encode_frames = nn.Conv2d(3 * history, width, 4, stride=2, padding=1)
         self.encode_stem = nn.Sequential(InstanceNorm(), nn.ReLU(), *conv_block(width, width, 3))
         self.encode_halvings = nn.ModuleList(
@@ -131,7 +131,7 @@ class FastNetwork(nn.Module):
         Returns:
             The frame, and the memory with this condition.
         """
-        seen, outlines, memory = self.sight(condition, memory)
+        seen, outlines, memory = self.encode_conditions(condition, memory)
         features = [self.encode_stem(seen + self.encode_frames(frames))]
         for halving in self.encode_halvings:
             features.append(halving(features[-1]))
@@ -195,13 +195,13 @@ class FastRenderer(nn.Module):
         if first_frames is None:
             padded = self._pad(condition)
             frames = padded.new_zeros(len(padded), 3 * self.history, *padded.shape[-2:])
-            memory = self.network.sight.memory([padded] * self.history)
+            memory = self.network.encode_conditions.memory([padded] * self.history)
             return RecurrentState((memory,), (frames,), 0)
         if condition.shape[:2] != first_frames.shape[:2]:
             raise ValueError("every given frame needs its condition")
         given = first_frames.shape[1]
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
-        memory = self.network.sight.memory([self._pad(condition[:, i]) for i in picks])
+        memory = self.network.encode_conditions.memory([self._pad(condition[:, i]) for i in picks])
         made = torch.cat([self._pad(first_frames[:, i]) for i in picks], dim=1)
         return RecurrentState((memory,), (made,), given)
 

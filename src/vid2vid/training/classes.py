@@ -13,7 +13,7 @@ from vid2vid.conditions import ConditionSchema
 
 _FIRST = re.compile(
     r"(?:encode_(?:conditions|foreground)\.stem\.0"  # a generator, at any scale
-    r"|network\.encode_(?:condition|past)"  # a fast one
+    r"|network\.encode_conditions\.(?:now|past|outlines)"  # a fast one
     r"|(?:network|enhancer)\.encode\.0\.0"  # an image generator
     r"|scales\.\d+\.blocks\.0\.0)"  # a discriminator
     r"\.(?:weight|parametrizations\.weight\.(?:original|0\._v))"
@@ -45,7 +45,8 @@ class Carrying:
         Tensors that are not of this shape stay as they are.
         """
         brought = dict(tensors)
-        apart = {"network.encode_condition.weight": 1, "network.encode_past.weight": history}
+        fast = "network.encode_conditions."  # sees the present condition and past ones apart
+        apart = {f"{fast}now.weight": 1, f"{fast}past.weight": history, f"{fast}outlines.weight": 1}
         for name, tensor in tensors.items():
             if _FIRST.fullmatch(name):
                 groups = apart.get(name, history + 1)

@@ -29,8 +29,8 @@ def freeze(model: Model, names: Iterable[str]) -> None:
 def parts(model: Model) -> dict[str, list[nn.Parameter]]:
     """What a model has that can be frozen, by name.
 
-    At all scales: ``encoder`` (of conditions and past frames), ``image`` (what paints), ``flow`` (motion and
-    its mask), ``foreground`` (its whole network). ``coarse``: all scales but the finest. ``styles``: the
+    At all scales: ``encoder`` (of conditions and past frames), ``image`` (what paints, and a fast renderer's
+    mask, which is painted along), ``flow`` (motion and its mask), ``foreground`` (its whole network). ``coarse``: all scales but the finest. ``styles``: the
     encoder of styles.
     """
     found: dict[str, list[nn.Parameter]] = {"encoder": [], "image": [], "flow": [], "foreground": []}

@@ -42,7 +42,7 @@ def exactly_faster(renderer: AnyRenderer, savings: Collection[str] = SAVINGS) ->
     faster = copy.deepcopy(renderer, memo).eval()
     if isinstance(faster, FastRenderer):
         if "labels" in savings:
-            faster.network.sight = cast(Sight, TableSight(faster.network.sight))
+            faster.network.encode_conditions = cast(Sight, TableSight(faster.network.encode_conditions))
         return faster
     for network in faster.networks:
         for name, module in list(network.named_children()):
