@@ -30,8 +30,8 @@ def parts(model: Model) -> dict[str, list[nn.Parameter]]:
     """What a model has that can be frozen, by name.
 
     At all scales: ``encoder`` (of conditions and past frames), ``image`` (what paints, and a fast renderer's
-    mask, which is painted along), ``flow`` (motion and its mask), ``foreground`` (its whole network). ``coarse``: all scales but the finest. ``styles``: the
-    encoder of styles.
+    mask, which is painted along), ``flow`` (motion and its mask), ``foreground`` (its whole network).
+    ``coarse``: all scales but the finest. ``styles``: the encoder of styles.
     """
     found: dict[str, list[nn.Parameter]] = {"encoder": [], "image": [], "flow": [], "foreground": []}
     for name, weight in model.renderer.named_parameters():
