@@ -61,9 +61,7 @@ def test_every_figure_is_there_and_fits_the_others(out: Path) -> None:
             tenths = course["frames a second by tenths"]
             assert len(tenths) == 10
             assert min(tenths) > 0, "four intervals have tenths, too"
-        alone = row["baseline"]
-        assert set(alone["stages ms"]) == {"decode", "condition", "generate", "encode"}
-        assert sum(alone["stages ms"].values()) <= 1000 / alone["frames a second"] * 1.5
+        assert set(row["baseline"]["stages ms"]) == {"decode", "condition", "generate", "encode"}
 
 
 def test_the_page_is_whole_and_needs_nothing_beside_it(out: Path) -> None:
@@ -124,6 +122,14 @@ def test_the_engine_alone_at_a_pace_and_progress(tmp_path: Path) -> None:
     assert row["engine"]["frames a second"] < 60, "no faster than its conditions come"
     assert told == [(number, 6) for number in range(1, 7)]
     write_bench_page(report, tmp_path)
+
+
+def test_stages_that_take_turns_take_no_longer_than_all_of_it() -> None:
+    report = vid2vid.bench(
+        build(PICTURES), sizes=[(32, 32)], frames=4, rounds=1, alone=True, ahead=0, device="cpu"
+    )
+    figures = report["sizes"][0]["engine"]
+    assert 0 < sum(figures["stages ms"].values()) <= 1000 / figures["frames a second"] * 1.001, "rounded"
 
 
 def test_a_drive_in_the_classes_of_a_model_and_as_long_as_wanted(tmp_path: Path) -> None:
