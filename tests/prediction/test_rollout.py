@@ -104,9 +104,9 @@ def test_what_is_still_seen_is_looked_up_in_the_last_observed_frame(
     """At the size of the result, whatever the forecaster's own is; elsewhere the renderer paints."""
     moved_on = replace(build(network="forecast", noise=2), size=trained_at)
     with torch.no_grad():
-        heads = moved_on.renderer.get_submodule("network.flow_mask_head")
-        heads.weight.zero_()  # type: ignore[operator, union-attr]
-        heads.bias.copy_(torch.tensor([0, 0, -9.0 if seen_still else 9.0]))  # type: ignore[operator, union-attr]
+        head = moved_on.renderer.get_submodule("network.mask_head")
+        head.weight.zero_()  # type: ignore[operator, union-attr]
+        head.bias.fill_(-9.0 if seen_still else 9.0)  # type: ignore[operator, union-attr]
     both = Forecast(moved_on, build(), SIZE, CPU, Slides())
     last = pictures(OBJECTS, SIZE, CPU)[-1:]
     classes = torch.from_numpy(OBJECTS.labels[-1])  # type: ignore[index]

@@ -7,7 +7,8 @@ carried on by k frames and the network corrects by r_k:
     p_k = (1 - m_k) * warp(carried_k(p_0), r_k) + m_k * h_k                             (equation 4)
 
 Of label maps p_k holds the probability of every class; of pictures it is a picture. Noise, which is kept,
-tells one future from another: it lets what can move swerve, and leaves the rest of the scene as it is.
+tells one future from another. Only what can move by itself swerves, by r_k and by noise; the rest of the
+scene goes where the camera's motion takes it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ FAR = 10.0
 VARIETY = 0.2
 """Deviation of what noise does to a residual, before it has learnt: of futures that begin alike, none is ever
 the nearest, and they stay alike."""
-ASIDE = 16
-"""Noise moves nothing further aside than this part of the width."""
 
 
 class ForecastNetwork(nn.Module):
@@ -77,9 +76,9 @@ class ForecastNetwork(nn.Module):
         self.decode_image = Decoder(width, downs, late, upsampling, skips)
         self.image_head = head(width, channels, kernel)
         if use_flow:
-            self.decode_flow = Decoder(width, downs, late, upsampling, skips)
-            self.flow_mask_head = head(width, 3, kernel)
-            self.deviate = nn.Conv2d(width * 2**downs, 2 * noise, 1)
+            self.decode_mask = Decoder(width, downs, late, upsampling, skips)
+            self.mask_head = head(width, 1, kernel)
+            self.swerve = nn.Conv2d(width * 2**downs, 2 * (1 + noise), 1)
 
     def forward(
         self, past: Tensor, prior: Tensor, motion: Tensor, empty: Tensor, noise: Tensor, k: int
@@ -103,26 +102,22 @@ class ForecastNetwork(nn.Module):
         raw = self._bounded(self.image_head(self.decode_image(features)))
         if not self.use_flow:
             return GeneratorOutput(raw, raw)
-        swerve = self.flow_mask_head(self.decode_flow(features))
-        growth, mask = SWERVE * k * (k + 1) / 2, torch.sigmoid(swerve[:, 2:] + UNTAUGHT)
-        residual = swerve[:, :2] * growth + self._aside(features[-1], prior, noise, k, growth)
+        residual = self._residual(features[-1], prior, noise, SWERVE * k * (k + 1) / 2)
+        mask = torch.sigmoid(self.mask_head(self.decode_mask(features)) + UNTAUGHT)
         warped = warp(prior, residual)
         frame = raw * mask + warped * (1 - mask)
         return GeneratorOutput(frame, raw, mask=mask, warped=warped, residual=residual)
 
-    def _aside(self, coarse: Tensor, prior: Tensor, noise: Tensor, k: int, growth: float) -> Tensor:
-        """What noise adds to the residual, (B, 2, H, W): smooth, so that things swerve as a whole, and
-        nothing but where movers are, or may get to."""
-        height, width = prior.shape[-2:]
-        fields = self.deviate(coarse).unflatten(1, (-1, 2))
-        aside = torch.einsum("bz,bzchw->bchw", noise.to(fields), fields) * growth
-        reach = min(1 + k // 2, max(1, width // ASIDE))
-        aside = F.interpolate(reach * torch.tanh(aside / reach), (height, width), mode="bilinear")
+    def _residual(self, coarse: Tensor, prior: Tensor, noise: Tensor, growth: float) -> Tensor:
+        """(B, 2, H, W), pixels: smooth, so that things swerve as a whole, and only where a mover gets to, or
+        leaves."""
+        usual, *others = self.swerve(coarse).unflatten(1, (-1, 2)).unbind(1)
+        fields = usual + torch.einsum("bz,bzchw->bchw", noise, torch.stack(others, 1).to(noise))
+        residual = F.interpolate(fields * growth, prior.shape[-2:], mode="bilinear")
         if not self.movers:
-            return aside
+            return residual
         there = prior[:, self.movers].sum(1, keepdim=True)
-        there = F.max_pool2d(there, 2 * reach + 1, 1, reach)
-        return aside * F.avg_pool2d(there, 3, 1, 1)
+        return residual * torch.maximum(there, warp(there, residual))
 
     def _bounded(self, x: Tensor) -> Tensor:
         """(B, C, H, W) of any value as what a condition can be."""
@@ -175,9 +170,13 @@ class Forecaster(nn.Module):
         )
         initialise(self)
         if self.network.use_flow:
-            nn.init.zeros_(self.network.flow_mask_head.weight)  # inertia alone
-            nn.init.normal_(self.network.deviate.weight, 0.0, VARIETY / self.network.deviate.in_channels**0.5)
-            nn.init.normal_(self.network.deviate.bias, 0.0, VARIETY)  # type: ignore[arg-type]
+            nn.init.zeros_(self.network.mask_head.weight)  # inertia alone
+            swerve = self.network.swerve
+            nn.init.normal_(swerve.weight, 0.0, VARIETY / swerve.in_channels**0.5)
+            nn.init.normal_(swerve.bias, 0.0, VARIETY)  # type: ignore[arg-type]
+            with torch.no_grad():
+                swerve.weight[:2].zero_()
+                swerve.bias[:2].zero_()  # type: ignore[index]
 
     @property
     def networks(self) -> list[nn.Module]:
