@@ -70,12 +70,13 @@ def test_label_maps_of_any_size_are_probabilities(size: tuple[int, int]) -> None
 
 
 def test_equation_4() -> None:
-    output, _ = unroll(network(), observed(), 2)
+    output, _ = unroll(network(), observed(), 2, x=3.0)
     assert output.mask is not None
     assert output.warped is not None
     expected = output.raw * output.mask + output.warped * (1 - output.mask)
     torch.testing.assert_close(output.frame, expected)
-    assert 0 < output.mask.min() < output.mask.max() < 1
+    assert 0 < output.mask[..., :3].min() <= output.mask[..., :3].max() < 1, "nothing came in from the left"
+    assert not output.mask[..., 4:].any(), "what has arrived stays what it is"
 
 
 def untrained(**changes: Any) -> Forecaster:

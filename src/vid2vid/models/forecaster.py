@@ -8,7 +8,7 @@ carried on by k frames and the network corrects by r_k:
 
 Of label maps p_k holds the probability of every class; of pictures it is a picture. Noise, which is kept,
 tells one future from another. Only what can move by itself swerves, by r_k and by noise; the rest of the
-scene goes where the camera's motion takes it.
+scene goes where the camera's motion takes it, and of label maps m_k is 0 wherever something has arrived.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ class ForecastNetwork(nn.Module):
             return GeneratorOutput(raw, raw)
         residual = self._residual(features[-1], prior, noise, SWERVE * k * (k + 1) / 2)
         mask = torch.sigmoid(self.mask_head(self.decode_mask(features)) + UNTAUGHT)
+        if (
+            self.classes
+        ):  # a class has no looks that could change: only what nothing has arrived at is made up
+            mask = mask * F.max_pool2d(empty, 3, 1, 1)
         warped = warp(prior, residual)
         frame = raw * mask + warped * (1 - mask)
         return GeneratorOutput(frame, raw, mask=mask, warped=warped, residual=residual)
