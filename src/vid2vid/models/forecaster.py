@@ -32,7 +32,7 @@ SWERVE = 0.1
 """Pixels a frame faster with every frame, per unit of the residual's head."""
 FAR = 10.0
 """Frames ahead by which half of what time changes is changed."""
-VARIETY = 0.2
+VARIETY = 0.1
 """Deviation of what noise does to a residual, before it has learnt: of futures that begin alike, none is ever
 the nearest, and they stay alike."""
 
@@ -117,7 +117,8 @@ class ForecastNetwork(nn.Module):
         leaves."""
         usual, *others = self.swerve(coarse).unflatten(1, (-1, 2)).unbind(1)
         fields = usual + torch.einsum("bz,bzchw->bchw", noise, torch.stack(others, 1).to(noise))
-        residual = F.interpolate(fields * growth, prior.shape[-2:], mode="bilinear")
+        fields = F.avg_pool2d(fields * growth, 3, 1, 1, count_include_pad=False)
+        residual = F.interpolate(fields, prior.shape[-2:], mode="bilinear")
         if not self.movers:
             return residual
         there = prior[:, self.movers].sum(1, keepdim=True)
