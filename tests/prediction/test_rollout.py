@@ -97,26 +97,27 @@ class Slides:
 
 
 @pytest.mark.parametrize("trained_at", [SIZE, (16, 16)])
-@pytest.mark.parametrize("seen_still", [True, False])
-def test_what_is_still_seen_is_looked_up_in_the_last_observed_frame(
-    seen_still: bool, trained_at: tuple[int, int]
-) -> None:
-    """At the size of the result, whatever the forecaster's own is; elsewhere the renderer paints."""
+def test_what_is_still_seen_is_looked_up_in_the_last_observed_frame(trained_at: tuple[int, int]) -> None:
+    """At the size of the result, whatever the forecaster's own is; what comes in the renderer paints."""
     moved_on = replace(build(network="forecast", noise=2), size=trained_at)
     with torch.no_grad():
-        heads = moved_on.renderer.get_submodule("network.flow_mask_head")
-        heads.weight.zero_()  # type: ignore[operator, union-attr]
-        heads.bias.copy_(torch.tensor([0, 0, -9.0 if seen_still else 9.0]))  # type: ignore[operator, union-attr]
+        for name, bias in (("mask_head", 9.0), ("image_head", torch.tensor([0.0, 0, 9, 0]))):
+            head = moved_on.renderer.get_submodule(f"network.{name}")
+            head.weight.zero_()  # type: ignore[operator, union-attr]
+            head.bias.copy_(torch.as_tensor(bias))  # type: ignore[operator, union-attr]
     both = Forecast(moved_on, build(), SIZE, CPU, Slides())
     last = pictures(OBJECTS, SIZE, CPU)[-1:]
     classes = torch.from_numpy(OBJECTS.labels[-1])  # type: ignore[index]
     for k, future in enumerate(islice(both(OBJECTS, torch.zeros(2, 2, 1, 1)), 3), 1):
         assert future.frame is not None
         assert future.condition is not None
-        apart = future.frame[:, :, :, 2 * k :] - last[..., : -2 * k]
-        assert bool(apart.abs().max() < 1e-4) is seen_still
-        if seen_still:
-            assert (future.condition[:, :3].argmax(1)[:, :, 2 * k :] == classes[:, : -2 * k]).all()
+        apart = future.frame[:, :, :, 2 * k + 2 :] - last[..., 2 : -2 * k]
+        assert apart.abs().max() < 1e-4
+        found = future.condition[:, :3].argmax(1)
+        assert (found[:, :, 2 * k + 2 :] == classes[:, 2 : -2 * k]).all()
+        assert (found[:, :, : 2 * k - 1] == 2).all()
+        border = last[..., :1].expand(-1, -1, -1, 2 * k - 1)
+        assert (future.frame[:, :, :, : 2 * k - 1] - border).abs().max() > 0.1
 
 
 def test_a_forecaster_of_frames_needs_no_renderer_and_no_labels() -> None:

@@ -25,7 +25,7 @@ def predict(
     targets: str | None = None,
     every: int = 1,
     beside: list[str] | None = None,
-    flow: str = "dis",
+    flow: str = "dis-fine",
     lpips: str = "auto",
     size: tuple[int, int] | None = None,
     device: str = "auto",
@@ -57,7 +57,7 @@ def predict(
         targets (START:STOP): score predictions of this part of each clip; what is observed may lie before it
         every (N): frames from one scored prediction to the next
         beside (NAME=FORECASTER): score further forecasters, with the same renderer
-        flow: optical flow between the last observed frames, which goes on: dis, raft, raft:FILE
+        flow: optical flow between the last observed frames, which goes on: dis-fine, dis, raft, raft:FILE
         lpips: perceptual distance: alex, vgg, alex:FILE, vgg:FILE, none; auto takes alex where its weights
             are at hand
         size (WxH): size of the result (default: what the renderer was trained at)

@@ -8,6 +8,7 @@ from vid2vid.flow.confidence import forward_backward_mask, photometric_confidenc
 from vid2vid.flow.estimators import FlowEstimator, open_estimator
 from vid2vid.flow.files import read_exact_flow
 from vid2vid.flow.inertia import carried, swerved
+from vid2vid.flow.space import carried_in_space, motion_in_space
 from vid2vid.flow.transforms import crop_flow, flip_flow, resize_flow
 from vid2vid.flow.warp import warp
 
@@ -16,9 +17,11 @@ __all__ = [
     "FlowCache",
     "FlowEstimator",
     "carried",
+    "carried_in_space",
     "crop_flow",
     "flip_flow",
     "forward_backward_mask",
+    "motion_in_space",
     "open_estimator",
     "photometric_confidence",
     "read_exact_flow",

@@ -7,18 +7,21 @@ carried on by k frames and the network corrects by r_k:
     p_k = (1 - m_k) * warp(carried_k(p_0), r_k) + m_k * h_k                             (equation 4)
 
 Of label maps p_k holds the probability of every class; of pictures it is a picture. Noise, which is kept,
-tells one future from another.
+tells one future from another. Only what can move by itself swerves, by r_k and by noise; the rest of the
+scene goes where the camera's motion takes it, and of label maps m_k is 0 wherever something has arrived.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vid2vid.flow import carried, swerved, warp
+from vid2vid.flow import carried_in_space, motion_in_space, swerved, warp
 from vid2vid.models.generator import FLOW_SCALE
 from vid2vid.models.layers import Decoder, Encoder, Upsampling, head, initialise, pad_to_multiple
 from vid2vid.types import GeneratorOutput, RecurrentState
@@ -29,8 +32,9 @@ SWERVE = 0.1
 """Pixels a frame faster with every frame, per unit of the residual's head."""
 FAR = 10.0
 """Frames ahead by which half of what time changes is changed."""
-VARIETY = 0.3
-"""Deviation of the weights from noise to features: less, and all futures begin, and stay, the same."""
+VARIETY = 0.1
+"""Deviation of what noise does to a residual, before it has learnt: of futures that begin alike, none is ever
+the nearest, and they stay alike."""
 
 
 class ForecastNetwork(nn.Module):
@@ -39,6 +43,7 @@ class ForecastNetwork(nn.Module):
     Args:
         channels: of one encoded condition.
         classes: how many of them, the first, are a label map; others are borders of objects. 0: a picture.
+        movers: those of things that move by themselves; none: anything may.
         history: L, at least 2.
         noise: numbers that tell one future from another.
         width, downs, blocks, kernel, upsampling, skips, use_flow: see ``Generator``.
@@ -49,6 +54,7 @@ class ForecastNetwork(nn.Module):
         channels: int,
         *,
         classes: int,
+        movers: Sequence[int],
         history: int,
         noise: int,
         width: int,
@@ -61,17 +67,18 @@ class ForecastNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.classes, self.use_flow = channels, classes, use_flow
+        self.movers = list(movers)
         late = blocks // 2
         # Beside conditions: the motion, where none arrived, and the place.
         self.encode = Encoder(channels * (history + 1) + 5, width, downs, blocks - late, kernel, skips)
         sizes = range(downs + 1) if skips else [downs]
-        self.vary = nn.ModuleList(nn.Linear(noise, width * 2**i, bias=False) for i in sizes)
         self.age = nn.ModuleList(nn.Linear(1, width * 2**i, bias=False) for i in sizes)
         self.decode_image = Decoder(width, downs, late, upsampling, skips)
         self.image_head = head(width, channels, kernel)
         if use_flow:
-            self.decode_flow = Decoder(width, downs, late, upsampling, skips)
-            self.flow_mask_head = head(width, 3, kernel)
+            self.decode_mask = Decoder(width, downs, late, upsampling, skips)
+            self.mask_head = head(width, 1, kernel)
+            self.swerve = nn.Conv2d(width * 2**downs, 2 * (1 + noise), 1)
 
     def forward(
         self, past: Tensor, prior: Tensor, motion: Tensor, empty: Tensor, noise: Tensor, k: int
@@ -89,17 +96,33 @@ class ForecastNetwork(nn.Module):
         age = noise.new_full((len(noise), 1), k / (k + FAR))
         # Normalisation would take away what is added to a channel; what it is multiplied by, it leaves.
         features = [
-            feature * (1 + vary(noise) + grow(age))[..., None, None]
-            for feature, vary, grow in zip(self.encode(seen), self.vary, self.age, strict=True)
+            feature * (1 + grow(age))[..., None, None]
+            for feature, grow in zip(self.encode(seen), self.age, strict=True)
         ]
         raw = self._bounded(self.image_head(self.decode_image(features)))
         if not self.use_flow:
             return GeneratorOutput(raw, raw)
-        swerve = self.flow_mask_head(self.decode_flow(features))
-        residual, mask = swerve[:, :2] * (SWERVE * k * (k + 1) / 2), torch.sigmoid(swerve[:, 2:] + UNTAUGHT)
+        residual = self._residual(features[-1], prior, noise, SWERVE * k * (k + 1) / 2)
+        mask = torch.sigmoid(self.mask_head(self.decode_mask(features)) + UNTAUGHT)
+        if (
+            self.classes
+        ):  # a class has no looks that could change: only what nothing has arrived at is made up
+            mask = mask * F.max_pool2d(empty, 3, 1, 1)
         warped = warp(prior, residual)
         frame = raw * mask + warped * (1 - mask)
         return GeneratorOutput(frame, raw, mask=mask, warped=warped, residual=residual)
+
+    def _residual(self, coarse: Tensor, prior: Tensor, noise: Tensor, growth: float) -> Tensor:
+        """(B, 2, H, W), pixels: smooth, so that things swerve as a whole, and only where a mover gets to, or
+        leaves."""
+        usual, *others = self.swerve(coarse).unflatten(1, (-1, 2)).unbind(1)
+        fields = usual + torch.einsum("bz,bzchw->bchw", noise, torch.stack(others, 1).to(noise))
+        fields = F.avg_pool2d(fields * growth, 3, 1, 1, count_include_pad=False)
+        residual = F.interpolate(fields, prior.shape[-2:], mode="bilinear")
+        if not self.movers:
+            return residual
+        there = prior[:, self.movers].sum(1, keepdim=True)
+        return residual * torch.maximum(there, warp(there, residual))
 
     def _bounded(self, x: Tensor) -> Tensor:
         """(B, C, H, W) of any value as what a condition can be."""
@@ -116,8 +139,8 @@ class Forecaster(nn.Module):
     for one that may be another. The flow, to the frame before, matters for observed frames alone: the steps
     do not look at it.
 
-    Of its state ``conditions`` are the last observed one, the flow there, and the way back to it from the
-    newest one; ``filled`` counts steps. Arguments are those of ``ForecastNetwork``.
+    Of its state ``conditions`` are the last observed one, how it moves in space, and the way back to it from
+    the newest one; ``filled`` counts steps. Arguments are those of ``ForecastNetwork``.
     """
 
     given_flow = True
@@ -127,6 +150,7 @@ class Forecaster(nn.Module):
         channels: int,
         *,
         classes: int = 0,
+        movers: Sequence[int] = (),
         history: int = 2,
         noise: int = 8,
         downs: int = 3,
@@ -142,6 +166,7 @@ class Forecaster(nn.Module):
         self.network = ForecastNetwork(
             channels,
             classes=classes,
+            movers=movers,
             history=history,
             noise=noise,
             downs=downs,
@@ -149,10 +174,14 @@ class Forecaster(nn.Module):
             **network,
         )
         initialise(self)
-        for vary in self.network.vary:
-            nn.init.normal_(vary.weight, 0.0, VARIETY)  # type: ignore[arg-type]
         if self.network.use_flow:
-            nn.init.zeros_(self.network.flow_mask_head.weight)  # inertia alone
+            nn.init.zeros_(self.network.mask_head.weight)  # inertia alone
+            swerve = self.network.swerve
+            nn.init.normal_(swerve.weight, 0.0, VARIETY / swerve.in_channels**0.5)
+            nn.init.normal_(swerve.bias, 0.0, VARIETY)  # type: ignore[arg-type]
+            with torch.no_grad():
+                swerve.weight[:2].zero_()
+                swerve.bias[:2].zero_()  # type: ignore[index]
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -175,17 +204,19 @@ class Forecaster(nn.Module):
         given = first_frames.shape[1]
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
         flow = condition[:, -1, self.condition_channels :]
-        conditions = first_frames[:, -1], flow, torch.zeros_like(flow)
+        last, classes = first_frames[:, -1], self.network.classes
+        motion = motion_in_space(flow, last[:, :classes].argmax(1) if classes else None)
+        conditions = last, motion, torch.zeros_like(flow)
         return RecurrentState(conditions, (first_frames[:, picks].flatten(1, 2),))
 
     def step(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
         """The next condition, (B, C, H, W), in ``frame``; of label maps class probabilities that sum to one,
         then that of a border of objects. ``condition``: see the class; noise alone will do."""
-        observed, flow, before = state.conditions
+        observed, motion, before = state.conditions
         (past,) = state.frames
         k = int(state.filled) + 1
         height, width = past.shape[-2:]
-        way, empty = carried(flow, k, in_space=True)
+        way, empty = carried_in_space(motion, k)
         seen = (
             pad_to_multiple(x, self.multiple, self._least)
             for x in (past, warp(observed, way), way / k, empty)
@@ -196,7 +227,7 @@ class Forecaster(nn.Module):
             way = swerved(way, output.residual)
             output = replace(output, flow=way - warp(before, way / k))
         following = torch.cat([past[:, self.frame_channels :], output.frame], dim=1)
-        return output, RecurrentState((observed, flow, way), (following,), k)
+        return output, RecurrentState((observed, motion, way), (following,), k)
 
     def forward(self, condition: Tensor, state: RecurrentState) -> tuple[GeneratorOutput, RecurrentState]:
         return self.step(condition, state)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema
 from vid2vid.data.dataset import ClipFrames
-from vid2vid.flow import FlowEstimator, carried, warp
+from vid2vid.flow import FlowEstimator, carried, carried_in_space, motion_in_space, warp
 from vid2vid.prediction.past import encoded, pictures
-from vid2vid.prediction.rollout import Future, last_motion
+from vid2vid.prediction.rollout import Future, last_motion, regions
 from vid2vid.types import Size
 
 
@@ -31,12 +31,15 @@ def inertia(
     in_space: bool,
 ) -> Iterator[Future]:
     """Every point moves on as it did between the last two observed frames, at a constant speed in the picture
-    or in space (see ``flow.carried``); labels are looked up at the nearest pixel."""
+    (``flow.carried``) or in space (``flow.carried_in_space``, in which classes are told apart where they are
+    known); labels are looked up at the nearest pixel."""
     last = _last(seen, schema, size)
     assert last.frame is not None
     flow = last_motion(seen, size, estimator)
+    if in_space:
+        flow = motion_in_space(flow, None if last.condition is None else regions(last.condition, schema))
     for k in count(1):
-        way, _ = carried(flow, k, in_space=in_space)
+        way, _ = (carried_in_space if in_space else carried)(flow, k)
         condition = None if last.condition is None else _nearest(last.condition, way)
         yield Future(condition, warp(last.frame, way))
 

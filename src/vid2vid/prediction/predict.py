@@ -52,7 +52,7 @@ def predict(
     samples: int = 1,
     seed: int = 0,
     annotate: str | None = None,
-    flow: str = "dis",
+    flow: str = "dis-fine",
     size: Size | None = None,
     device: str = "auto",
     precision: str = "auto",

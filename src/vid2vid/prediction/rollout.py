@@ -14,7 +14,7 @@ from torch import Tensor
 from vid2vid.conditions import ConditionSchema, LabelSchema, ObjectTracker, instance_edges
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
-from vid2vid.flow import FlowEstimator, carried, resize_flow, swerved, warp
+from vid2vid.flow import FlowEstimator, carried_in_space, motion_in_space, resize_flow, swerved, warp
 from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
 from vid2vid.prediction.past import encoded, pictures
@@ -100,12 +100,13 @@ class Forecast:
         motion = last_motion(seen, size, self.estimator).to(self.device)
         last = encoded(seen, model.schema, size, self.device)[-1:].expand(len(noise), -1, -1, -1)
         observed = encoded(seen, model.schema, model.size, self.device)
+        in_space = motion_in_space(motion, regions(last[:1], model.schema))
         for k, output in enumerate(unroll(model, observed, noise, resize_flow(motion, model.size)), 1):
             flow = None if output.flow is None else resize_flow(output.flow, size)
             if output.residual is None or output.mask is None:
                 yield Ahead(enlarged(output.frame, model.schema.labels, size), flow)
                 continue
-            inert, _ = carried(motion, k, in_space=True)
+            inert, _ = carried_in_space(in_space, k)
             way = swerved(inert.expand(len(noise), -1, -1, -1), resize_flow(output.residual, size))
             raw = enlarged(output.raw, model.schema.labels, size)
             warped = warp(last, way)
@@ -119,6 +120,13 @@ def last_motion(seen: ClipFrames, size: Size, estimator: FlowEstimator) -> Tenso
     """(1, 2, H, W) of the last observed frame, to the one before."""
     before, now = (to_picture(frame) for frame in pictures(seen, size, torch.device("cpu"))[-2:])
     return torch.from_numpy(estimator.estimate(now, before))[None]
+
+
+def regions(condition: Tensor, schema: ConditionSchema | None) -> Tensor | None:
+    """Class indices (B, H, W) of an encoded condition, for ``motion_in_space``; None where there are none."""
+    if schema is None or schema.labels is None:
+        return None
+    return condition[:, : len(schema.labels)].argmax(1)
 
 
 @torch.inference_mode()

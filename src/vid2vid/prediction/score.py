@@ -53,7 +53,7 @@ def score(
     targets: str | None = None,
     every: int = 1,
     size: Size | None = None,
-    flow: str = "dis",
+    flow: str = "dis-fine",
     lpips: str = "auto",
     device: str = "auto",
     precision: str = "auto",

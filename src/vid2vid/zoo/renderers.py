@@ -28,7 +28,7 @@ def build_renderer(
     if kind == "forecast":
         known = ("history", "width", "downs", "blocks", "kernel", "use_flow", "upsampling", "skips")
         arguments = {name: settings[name] for name in known}
-        return Forecaster(channels, classes=classes, noise=noise, **arguments)
+        return Forecaster(channels, classes=classes, movers=foreground, noise=noise, **arguments)
     if kind == "image":
         known = ("scales", "width", "downs", "blocks", "enhancer_blocks")
         return ImageRenderer(channels + styles, styles=styles, **{name: settings[name] for name in known})

@@ -1,0 +1,187 @@
+"""Inertia in space: every surface goes on towards the camera as it did last.
+
+Of a point at d from the focus of expansion, which comes nearer by the share s of its distance in a frame and
+drifts across by t pixels (by itself, or because the camera turns), d becomes after k frames
+
+    (d + k (1 - k s / 2) t) / (1 - k s)
+
+On a plane s is an affine function of the place in the picture, for 1 / depth is one. So s is fitted by
+planes, around every pixel over what belongs to one region with it: what thirty frames make of the noise of a
+flow would else be rubble.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vid2vid.flow.inertia import arrivals, places
+
+MOTION_CHANNELS = 7
+"""Of ``motion_in_space``: d (x, y), s, its slope (x, y) a pixel, t (x, y)."""
+SLOWEST = 0.3
+"""Pixels a frame that count as motion."""
+NARROW = 0.02
+"""Share of directions across the usual one, below which all go the same way: there is no focus."""
+STEADY = 25
+"""Within this part of the width from the focus, how fast a point comes nearer can hardly be told."""
+AROUND = 40
+"""Planes are fitted over this part of the width to each side."""
+TOLERANCE = 1.0
+"""Pixels by which a flow may miss its plane and still count half."""
+FINE = 3
+"""Samples of a pixel, to each side, so that what grows stays whole."""
+NEAREST = 0.02
+"""Of its distance that a point has to keep: what would be behind the camera is out of the picture."""
+
+
+def motion_in_space(flow: Tensor, regions: Tensor | None = None) -> Tensor:
+    """What goes on, of each pixel of the last frame.
+
+    Args:
+        flow: from the last frame to the one before, (B, 2, H, W), pixels.
+        regions: (B, H, W), whole numbers; surfaces do not go on over their borders. None: there is one.
+
+    Returns:
+        (B, 7, H, W), for ``carried_in_space``. No gradient reaches the flow.
+    """
+    if flow.is_meta:
+        return flow.new_empty(len(flow), MOTION_CHANNELS, *flow.shape[2:])
+    flows = flow.detach().double().cpu().numpy()
+    maps = np.zeros((len(flows), *flows.shape[2:])) if regions is None else regions.cpu().numpy()
+    found = [_motion(*one) for one in zip(flows, maps, strict=True)]
+    return torch.from_numpy(np.stack(found)).to(flow)
+
+
+def carried_in_space(motion: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Where points come from that have gone on in space for k frames; see ``carried``.
+
+    Where several points arrive the nearest one is seen, the one that has grown most.
+
+    Args:
+        motion: as ``motion_in_space`` gives it. k: at least 1.
+    """
+    if motion.is_meta:
+        return motion[:, :2], motion[:, :1]
+    found = [_carried(one, k) for one in motion.detach().double().cpu().numpy()]
+    ways, empty = (torch.from_numpy(np.stack(part)).to(motion) for part in zip(*found, strict=True))
+    return ways, empty[:, None]
+
+
+def heading(flow: np.ndarray, rounds: int = 15) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where the camera goes, a place (x, y) in the picture or not; and by how many pixels (x, y) all that is
+    far away moves in a frame, because it turns. None where little moves, or all goes one way.
+
+    For a flow away from the focus e, beside the turn r: (v - r) x (q - e) = 0 at every place q. That is
+    linear in e, r and r x e; least squares, in which points count the less the further they miss it.
+    """
+    height, width = flow.shape[1:]
+    every, half = max(1, width // 128), width / 2
+    centre = np.array([[half], [height / 2]])
+    place = (places(height, width)[:, ::every, ::every].reshape(2, -1) - centre) / half
+    speed_x, speed_y = moved = -flow[:, ::every, ::every].reshape(2, -1)
+    speed = np.hypot(speed_x, speed_y)
+    moving = speed > SLOWEST
+    if moving.mean() < 0.25:
+        return None
+    least, most = np.linalg.eigvalsh(
+        (moved[:, moving] / speed[moving]) @ (moved[:, moving] / speed[moving]).T
+    )
+    if least < NARROW * most:
+        return None
+    x, y = place
+    terms = np.stack([-speed_y, speed_x, y, -x, -np.ones_like(x)])
+    known, weight = speed_x * y - speed_y * x, np.minimum(1, speed)
+    for _ in range(rounds):
+        matrix = (terms * weight) @ terms.T
+        matrix += np.diag([0, 0, 1, 1, 0]) * 1e-4 * np.trace(matrix) + 1e-9 * np.eye(5)
+        found = np.linalg.solve(matrix, (terms * weight) @ known)
+        focus, turn = found[:2, None], found[2:4, None]
+        away = place - focus
+        far = np.hypot(*away) + 0.05
+        missed = ((speed_x - turn[0]) * away[1] - (speed_y - turn[1]) * away[0]) / far
+        weight = 1 / (far**2 * (0.5 + missed**2))
+    return focus[:, 0] * half + centre[:, 0], turn[:, 0]
+
+
+def _motion(flow: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """(7, H, W)."""
+    height, width = flow.shape[1:]
+    ahead = heading(flow)
+    focus, turn = (np.zeros(2), np.zeros(2)) if ahead is None else ahead
+    away = places(height, width) - focus[:, None, None]
+    drift = -flow - turn[:, None, None]
+    weight = (away**2).sum(0) + (width / STEADY) ** 2
+    share = np.zeros_like(weight) if ahead is None else (drift * away).sum(0) / weight
+    across = drift - share * away
+    share = share / (1 - np.minimum(share, 0.5))  # of the distance there was a frame ago; now of what is left
+    found = np.zeros((MOTION_CHANNELS, height, width))
+    found[:2] = away
+    for region in np.unique(regions):
+        here = regions == region
+        box = tuple(slice(line.min(), line.max() + 1) for line in np.nonzero(here))
+        here, whole = here[box], (slice(None), *box)
+        part = found[whole]
+        radius = max(1, width // AROUND)
+        tolerance = TOLERANCE / np.sqrt(weight[box])
+        part[2:5, here] = _planes(share[box], weight[box] * here, tolerance, radius)[:, here]
+        for i in (0, 1):
+            plane = _planes(across[i][box], here.astype(float), np.full(here.shape, TOLERANCE), radius)
+            part[5 + i, here] = plane[0, here] + turn[i]
+    return found
+
+
+def _planes(
+    values: np.ndarray, weight: np.ndarray, tolerance: np.ndarray, radius: int, rounds: int = 3
+) -> np.ndarray:
+    """Around every pixel the plane through the values, (H, W), around it: its height there and its slopes,
+    (3, H, W). Weighted least squares; what misses its plane by the tolerance counts half in the next round.
+    """
+
+    def summed(x: np.ndarray) -> np.ndarray:
+        size = (2 * radius + 1,) * 2
+        total: np.ndarray = cv2.boxFilter(
+            x, cv2.CV_64F, size, normalize=False, borderType=cv2.BORDER_CONSTANT
+        )
+        return total
+
+    x, y = places(*values.shape).astype(float)
+    trust = weight
+    for _ in range(rounds):
+        count = np.maximum(summed(trust), 1e-9)
+        mean_x, mean_y, mean = (summed(trust * z) / count for z in (x, y, values))
+        # Of two or three pixels in a row no slope can be told: it is held back.
+        xx = summed(trust * x * x) / count - mean_x**2 + 4.0
+        yy = summed(trust * y * y) / count - mean_y**2 + 4.0
+        xy = summed(trust * x * y) / count - mean_x * mean_y
+        xz = summed(trust * x * values) / count - mean_x * mean
+        yz = summed(trust * y * values) / count - mean_y * mean
+        slope_x, slope_y = (xz * yy - yz * xy), (yz * xx - xz * xy)
+        slope_x, slope_y = slope_x / (xx * yy - xy**2), slope_y / (xx * yy - xy**2)
+        height = mean + slope_x * (x - mean_x) + slope_y * (y - mean_y)
+        trust = weight / (1 + ((values - height) / tolerance) ** 2)
+    return np.stack([height, slope_x, slope_y])
+
+
+def _carried(motion: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The way back, (2, H, W), and where no point arrived, (H, W)."""
+    height, width = motion.shape[1:]
+    fine = motion.repeat(FINE, axis=1).repeat(FINE, axis=2)
+    offsets = (np.arange(FINE) - (FINE - 1) / 2) / FINE
+    x, y = np.tile(offsets, width), np.tile(offsets, height)[:, None]
+    away = np.stack([fine[0] + x, fine[1] + y])
+    share = fine[2] + fine[3] * x + fine[4] * y
+    left = 1 - k * share
+    behind, left = left < NEAREST, np.maximum(left, NEAREST)
+    moved = (away + k * (1 - k * share / 2) * fine[5:]) / left - away
+    source = places(height, width).repeat(FINE, axis=1).repeat(FINE, axis=2) + np.stack(
+        np.broadcast_arrays(x, y)
+    )
+    # A sample stands for what lies half way to the next one: what grows needs more, what shrinks less.
+    reach = np.where(behind, -1, np.minimum(0.5, 0.55 / FINE / left))
+    seen, empty = arrivals(source + moved, 1 / left, reach, (height, width))
+    picked, missed = (z.reshape(2, -1)[:, seen] for z in (source, source + moved))
+    missed = np.where(empty, 0, places(height, width) - missed)  # where none arrived the nearest one is seen
+    return picked + missed * left.ravel()[seen] - places(height, width), empty
