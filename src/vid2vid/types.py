@@ -114,7 +114,9 @@ class GeneratorOutput(_TensorBundle):
     mask: (B, 1, H, W) soft occlusion mask ``m_t``, 1 = take the hallucination; None likewise.
     warped: (B, 3, H, W) the last output warped by ``flow``; None likewise. Of a
         forecaster the last observed condition, carried on and then warped by ``residual``.
-    residual: (B, 2, H, W), of a forecaster alone: what it corrects inertia by, pixels.
+    residual: (B, 2, H, W), of a forecaster alone: what it corrects inertia by, pixels; way: and the way back
+        to the last observed condition that comes of it.
+    described: of a forecaster joined with its renderer, the forecast conditions of the frame (see ``Joint``).
     """
 
     frame: Tensor
@@ -123,6 +125,8 @@ class GeneratorOutput(_TensorBundle):
     mask: Tensor | None = None
     warped: Tensor | None = None
     residual: Tensor | None = None
+    way: Tensor | None = None
+    described: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ from test_baselines import seen
 from torch import Tensor
 
 from tiny import CLASSES, LABELS, SIZE, build
-from vid2vid.conditions import LabelClass, LabelSchema
+from vid2vid.conditions import LabelClass, LabelSchema, check_classes
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.errors import UserError
 from vid2vid.flow import open_estimator
+from vid2vid.models.joint import harden
 from vid2vid.prediction.past import pictures
-from vid2vid.prediction.rollout import Adapter, Forecast, check_classes, draw_noise, enlarged, harden, render
+from vid2vid.prediction.rollout import Adapter, Forecast, draw_noise, enlarged, render
 
 CPU = torch.device("cpu")
 OBJECTS = ClipFrames(seen().frames, seen().labels, (seen().labels == 2).astype(np.int64))  # type: ignore[union-attr]

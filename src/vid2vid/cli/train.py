@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vid2vid.config import Recipe
@@ -21,6 +21,7 @@ def train(
     start_from: Path | None = None,
     freeze: list[str] | None = None,
     teacher: Path | None = None,
+    renderer: Path | None = None,
     dry_run: bool = False,
     device: str = "auto",
 ) -> None:
@@ -42,9 +43,12 @@ def train(
         start_from (MODEL): go on from a model: a coarser one, an imported one, or one of other footage; what
             has the same shape is taken, and what it knows of classes of the same name
         freeze (PART): parts of the generator that do not learn, at all scales: encoder, image, flow,
-            foreground; coarse (all scales but the finest); styles (their encoder)
+            foreground; coarse (all scales but the finest); styles (their encoder); of what learns
+            together, forecaster or renderer
         teacher (MODEL): learn this model's video of the same conditions, not the real one: how a small, fast
             renderer learns from a large one
+        renderer (MODEL): with a recipe such as forecast-tiny-joint, the renderer that learns together with
+            the forecaster of --start-from; the run holds both (default: the one that model holds)
         dry_run: print the stages, with the memory and the time they will take, and write nothing
         device: auto, cpu, cuda, cuda:1 or mps
 
@@ -57,7 +61,9 @@ def train(
     from vid2vid.training.distributed import first_of_all
 
     if dry_run:
-        _show(plan(dataset, recipe, out, settings, frames=frames, validate_on=validate, device=device))
+        options: dict[str, Any] = {"frames": frames, "validate_on": validate, "device": device}
+        options |= {"renderer": renderer, "start_from": start_from}
+        _show(plan(dataset, recipe, out, settings, **options))
         return
 
     speaks = first_of_all()
@@ -72,6 +78,7 @@ def train(
             start_from=start_from,
             freeze=freeze or (),
             teacher=teacher,
+            renderer=renderer,
             device=device,
             progress=bar,
             say=bar.say,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,16 @@ def _some(values: list[int], most: int = 8) -> str:
     """A few of many numbers, for a message."""
     shown = ", ".join(str(value) for value in values[:most])
     return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
+
+
+def check_classes(classes: LabelSchema, others: LabelSchema, who: str) -> None:
+    """Raises UserError where a forecaster's classes are others than those of ``who``."""
+    ours, theirs = ([(item.id, item.name) for item in schema.classes] for schema in (classes, others))
+    if ours != theirs:
+        one, other = next(
+            pair for pair in zip_longest(ours, theirs, fillvalue=("", "none")) if pair[0] != pair[1]
+        )
+        raise UserError(
+            f"{who}: other classes than the forecaster's ({other[1]} {other[0]} where that has {one[1]} "
+            f"{one[0]}); choose what was made for one class list"
+        )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vid2vid.conditions.instances import instance_edges
-from vid2vid.conditions.labels import LabelSchema
+from vid2vid.conditions.labels import LabelSchema, check_classes
 from vid2vid.errors import UserError
 
 
@@ -166,3 +166,14 @@ class ConditionSchema:
             return cls(**values)
         except ValueError as error:
             raise UserError(f"{source}: {error}") from None
+
+
+def check_alike(forecast: ConditionSchema, rendered: ConditionSchema, who: str) -> None:
+    """Raises UserError where what is forecast is not what ``who`` renders; borders between objects may be
+    known to one of the two alone."""
+    if forecast.labels is not None and rendered.labels is not None:
+        check_classes(forecast.labels, rendered.labels, who)
+    elif (forecast.name, forecast.channels) != (rendered.name, rendered.channels):
+        raise UserError(
+            f"{who}: renders {rendered.name!r}, and {forecast.name!r} is forecast; give a renderer of that"
+        )

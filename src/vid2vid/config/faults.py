@@ -105,14 +105,15 @@ def _forecast_faults(recipe: Recipe) -> Iterator[str]:
     """Of what is for forecasters, or not for them."""
     loss, train, judges = recipe.loss, recipe.train, recipe.discriminator
     forecasts = recipe.model.network == "forecast"
-    draws_labels = forecasts and recipe.data.condition == "labels"
+    of_labels = forecasts and recipe.data.condition == "labels"
+    draws_labels = of_labels and not train.joint
     demands = [
         (
             not draws_labels or not (loss.perceptual or loss.ssim or loss.contrast),
             "loss: perceptual, contrast and ssim compare pictures; a forecaster of label maps makes none",
         ),
         (
-            draws_labels or not (loss.cross_entropy or train.futures),
+            of_labels or not (loss.cross_entropy or train.futures),
             "loss.cross_entropy and train.futures: are for a forecaster of label maps",
         ),
         (not forecasts or judges.face == "none", "discriminator.face: a forecaster shows no faces"),
@@ -121,5 +122,13 @@ def _forecast_faults(recipe: Recipe) -> Iterator[str]:
             "train.self_made_first: a forecaster goes on from real frames; set it to 0",
         ),
         (0 <= train.futures <= 64, "train.futures: 0 to 64"),
+        (
+            not train.joint or (forecasts and recipe.data.condition != recipe.data.target),
+            "train.joint: is for a forecaster of what a renderer shows, label maps or pictures",
+        ),
+        (
+            not train.joint or not train.history_noise,
+            "train.history_noise: is not for train.joint, which has two histories; set it to 0",
+        ),
     ]
     yield from (demand for holds, demand in demands if not holds)

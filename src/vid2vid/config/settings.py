@@ -174,6 +174,8 @@ class TrainConfig:
     futures: int = 0
     """Of a forecaster: in half of the steps so many futures are drawn, and the one that comes nearest to the
     real one is learnt; else, and with 0 always, the most likely one is."""
+    joint: bool = False
+    """Of a forecaster: it learns together with a renderer of the same conditions, by frames too."""
     clip: float = 0.0
     """Longest gradient of either side, as a norm over all its weights; longer ones are shortened. 0: any."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -40,7 +40,7 @@ class Chunk:
     """The frames of one optimisation step, n per clip; (B, n, ...) throughout.
 
     condition: (B, n, C, H, W); real: (B, n, 3, H, W). A forecaster's frames are conditions, of as many
-    channels, and beside them lies nothing: C is 0.
+    channels, and beside them lies nothing: C is 0; where it learns with a renderer, all is as of a renderer.
     outputs: n outputs, as made.
     before_real, before_fake: (B, n, 3, H, W), the frame before each: real, and as generated (detached).
     flow: (B, n, 2, H, W) reference flow; confidence: (B, n, 1, H, W).
@@ -128,6 +128,10 @@ class Objective(nn.Module):
             if group is not None and self.weights.video_gan:
                 self._judge_video(losses, scale, group)
         self._compare(losses.generator, real, torch.cat(pictures))
+        if described := [_stack(soft) for soft in zip(*(o.described for o in chunk.outputs), strict=True)]:
+            self._compare_described(losses.generator, condition, torch.cat(described))
+        elif self.weights.cross_entropy:
+            self._compare_described(losses.generator, real, torch.cat(pictures))
         self._flow_terms(losses.generator, chunk)
         return losses
 
@@ -173,11 +177,18 @@ class Objective(nn.Module):
             ("charbonnier", self.weights.charbonnier, charbonnier),
             ("contrast", self.weights.contrast, contrast_difference),
             ("ssim", self.weights.ssim, structural_dissimilarity),
-            ("cross_entropy", self.weights.cross_entropy, lambda a, b: cross_entropy(a, b).mean()),
         ]
         for name, weight, distance in distances:
             if weight:
                 terms[name] = 2 * distance(made, truth) * weight
+
+    def _compare_described(self, terms: dict[str, Tensor], real: Tensor, made: Tensor) -> None:
+        """Forecast conditions, those beside frames as well, against the real ones."""
+        truth = real.repeat(len(made) // len(real), 1, 1, 1)
+        if self.weights.cross_entropy:
+            terms["cross_entropy"] = 2 * cross_entropy(made, truth).mean() * self.weights.cross_entropy
+        else:
+            terms["described"] = 2 * charbonnier(made, truth) * self.weights.charbonnier
 
     def _flow_terms(self, terms: dict[str, Tensor], chunk: Chunk) -> None:
         """Flow, warp and mask terms, over the frames that were made with a warp."""
@@ -208,7 +219,8 @@ class Objective(nn.Module):
 def build_objective(channels: int, recipe: Recipe) -> Objective:
     """The discriminators and losses of a recipe, untrained, for conditions of so many channels."""
     judge, weights = recipe.discriminator, recipe.loss
-    beside, made = (0, channels) if recipe.model.network == "forecast" else (channels, 3)
+    alone = recipe.model.network == "forecast" and not recipe.train.joint
+    beside, made = (0, channels) if alone else (channels, 3)
     build = partial(
         MultiScaleDiscriminator,
         scales=judge.scales,

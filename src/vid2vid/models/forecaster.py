@@ -225,7 +225,7 @@ class Forecaster(nn.Module):
         output = output.map(lambda tensor: tensor[..., :height, :width])
         if output.residual is not None:
             way = swerved(way, output.residual)
-            output = replace(output, flow=way - warp(before, way / k))
+            output = replace(output, flow=way - warp(before, way / k), way=way)
         following = torch.cat([past[:, self.frame_channels :], output.frame], dim=1)
         return output, RecurrentState((observed, motion, way), (following,), k)
 

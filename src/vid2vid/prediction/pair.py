@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from vid2vid.conditions import ConditionSchema
+from vid2vid.conditions import ConditionSchema, check_alike
 from vid2vid.errors import UserError
 from vid2vid.flow import FlowEstimator
 from vid2vid.inference.accelerate import Running, accelerate
 from vid2vid.inference.synthesize import LARGEST
-from vid2vid.prediction.rollout import Forecast, check_classes
+from vid2vid.prediction.rollout import Forecast
 from vid2vid.types import Size
 from vid2vid.zoo import Model, load_model
 
@@ -47,18 +47,18 @@ class Pair:
             UserError: one is missing, damaged, or no such thing; they know different classes.
         """
         first = None if forecaster is None else open_forecaster(forecaster, device)
+        if renderer is None and first is not None:
+            renderer = first.shown_by
         if renderer is None:
             return cls(first, None, device)
         second = (renderer if isinstance(renderer, Model) else load_model(renderer, device)).to(device)
         name = "the renderer" if isinstance(renderer, Model) else str(renderer)
         if second.architecture.network == FORECAST:
             raise UserError(f"{name}: is a forecaster; give the renderer after it, then the clip")
-        if second.schema.labels is None:
-            raise UserError(f"{name}: renders {second.schema.name!r}; give a renderer of label maps")
         if first is not None:
-            if first.schema.labels is None:
+            if first.schema.name == FRAMES:
                 raise UserError(f"{name}: the forecaster makes frames by itself; leave the renderer out")
-            check_classes(first.schema.labels, second.schema.labels, name)
+            check_alike(first.schema, second.schema, name)
         fast, running = accelerate(second, device, precision, path)
         return cls(first, fast, device, running)
 

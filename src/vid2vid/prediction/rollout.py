@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from vid2vid.conditions import ConditionSchema, LabelSchema, ObjectTracker, instance_edges
 from vid2vid.data.dataset import ClipFrames
-from vid2vid.errors import UserError
-from vid2vid.flow import FlowEstimator, carried_in_space, motion_in_space, resize_flow, swerved, warp
+from vid2vid.flow import FlowEstimator, carried_in_space, motion_in_space, resize_flow, swerved
 from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
+from vid2vid.models.joint import Ahead, harden
 from vid2vid.prediction.past import encoded, pictures
 from vid2vid.types import GeneratorOutput, Size, to_picture
 from vid2vid.zoo import Model
@@ -32,26 +32,6 @@ class Future:
 
     condition: Tensor | None
     frame: Tensor | None
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """One step of B futures, at the size that is wanted, of soft conditions or of frames.
-
-    made: (B, C, H, W). flow: to the frame before. way: to the last observed frame, and new, (B, 1, H, W): 1
-    where the class is another than that of what was carried there; None of a network that warps nothing.
-    """
-
-    made: Tensor
-    flow: Tensor | None
-    way: Tensor | None = None
-    new: Tensor | None = None
-
-    def shows(self, last: Tensor, painted: Tensor) -> Tensor:
-        """The last observed frame where it is still seen, looked up once, and what was painted elsewhere."""
-        if self.way is None or self.new is None:
-            return painted
-        return torch.lerp(warp(last.expand_as(painted), self.way), painted, self.new)
 
 
 @dataclass(frozen=True)
@@ -102,18 +82,23 @@ class Forecast:
         observed = encoded(seen, model.schema, model.size, self.device)
         in_space = motion_in_space(motion, regions(last[:1], model.schema))
         for k, output in enumerate(unroll(model, observed, noise, resize_flow(motion, model.size)), 1):
-            flow = None if output.flow is None else resize_flow(output.flow, size)
-            if output.residual is None or output.mask is None:
-                yield Ahead(enlarged(output.frame, model.schema.labels, size), flow)
-                continue
-            inert, _ = carried_in_space(in_space, k)
-            way = swerved(inert.expand(len(noise), -1, -1, -1), resize_flow(output.residual, size))
-            raw = enlarged(output.raw, model.schema.labels, size)
-            warped = warp(last, way)
-            made = torch.lerp(warped, raw, _resized(output.mask, size))
-            classes = len(model.schema.labels or ())
-            new = made[:, :classes].argmax(1) != warped[:, :classes].argmax(1) if classes else None
-            yield Ahead(made, flow, way, None if new is None else new[:, None].to(made))
+            if size != model.size:
+                output = _at(size, output, in_space, k, model.schema.labels)
+            yield Ahead.of(output, last, model.schema.labels)
+
+
+def _at(
+    size: Size, output: GeneratorOutput, motion: Tensor, k: int, labels: LabelSchema | None
+) -> GeneratorOutput:
+    """What a forecaster's step k says of another size than its own; what moves is what was observed there.
+    motion: of the last frame, in space, (1, ., H, W) at that size."""
+    frame, raw = (enlarged(soft, labels, size) for soft in (output.frame, output.raw))
+    flow = None if output.flow is None else resize_flow(output.flow, size)
+    if output.residual is None or output.mask is None:
+        return GeneratorOutput(frame, raw, flow)
+    inert, _ = carried_in_space(motion, k)
+    way = swerved(inert.expand(len(raw), -1, -1, -1), resize_flow(output.residual, size))
+    return GeneratorOutput(frame, raw, flow, _resized(output.mask, size), way=way)
 
 
 def last_motion(seen: ClipFrames, size: Size, estimator: FlowEstimator) -> Tensor:
@@ -191,22 +176,6 @@ def enlarged(soft: Tensor, labels: LabelSchema | None, size: Size) -> Tensor:
     return torch.cat([classes, -F.max_pool2d(-borders, 2 * larger - 1, 1, larger - 1)], dim=1)
 
 
-def harden(soft: Tensor, labels: LabelSchema) -> Tensor:
-    """Forecast label maps (B, C, H, W), soft, as a renderer knows them: every pixel is of its likeliest
-    class, and on a border of objects (channels after the classes) or not. An object ends where its class
-    does, whatever was forecast of its border."""
-    classes = len(labels)
-    hard = torch.zeros_like(soft)
-    likeliest = soft[:, :classes].argmax(1, keepdim=True)
-    hard.scatter_(1, likeliest, 1.0)
-    if soft.shape[1] > classes:
-        objects = torch.zeros(classes, dtype=torch.int64, device=soft.device)
-        objects[list(labels.foreground)] = torch.arange(1, len(labels.foreground) + 1, device=soft.device)
-        ends = instance_edges(objects[likeliest[:, 0]]).to(soft)
-        hard[:, classes:] = torch.maximum((soft[:, classes:] > 0.5).to(soft), ends)
-    return hard
-
-
 class Adapter:
     """Brings forecast label maps to a renderer that knows borders between objects where the forecaster does
     not, or the other way round. Missing ones are those of the connected components of foreground classes."""
@@ -229,19 +198,6 @@ class Adapter:
             for tracker, one in zip(self._trackers, classes, strict=True)
         ]
         return torch.cat([classes, instance_edges(torch.stack(objects)).to(classes)], dim=1)
-
-
-def check_classes(classes: LabelSchema, others: LabelSchema, who: str) -> None:
-    """Raises UserError where a forecaster's classes are others than those of ``who``."""
-    ours, theirs = ([(item.id, item.name) for item in schema.classes] for schema in (classes, others))
-    if ours != theirs:
-        one, other = next(
-            pair for pair in zip_longest(ours, theirs, fillvalue=("", "none")) if pair[0] != pair[1]
-        )
-        raise UserError(
-            f"{who}: other classes than the forecaster's ({other[1]} {other[0]} where that has {one[1]} "
-            f"{one[0]}); choose what was made for one class list"
-        )
 
 
 def draw_noise(model: Model, samples: int, seed: int, device: torch.device) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vid2vid.conditions import ConditionSchema, LabelSchema
+from vid2vid.conditions import ConditionSchema, LabelSchema, check_classes
 from vid2vid.data import Dataset
 from vid2vid.data.dataset import Clip, ClipFrames
 from vid2vid.data.layout import find_clips
@@ -27,7 +27,7 @@ from vid2vid.prediction.baselines import copy_last, inertia
 from vid2vid.prediction.pair import Pair, open_forecaster
 from vid2vid.prediction.past import check_observed, encoded
 from vid2vid.prediction.protocol import Judge, Start, Tally, horizons, starts
-from vid2vid.prediction.rollout import Forecast, Future, check_classes, draw_noise, render
+from vid2vid.prediction.rollout import Forecast, Future, draw_noise, render
 from vid2vid.prediction.table import REAL, Strip
 from vid2vid.progress import Progress, silent
 from vid2vid.types import Size, to_bytes

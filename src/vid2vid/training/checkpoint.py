@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vid2vid.errors import Disbanded, Diverged, UserError
+from vid2vid.models.joint import Joint
 from vid2vid.training.distributed import Team
 from vid2vid.training.trainer import Place, Trainer
 from vid2vid.types import RecurrentState
@@ -28,7 +29,7 @@ from vid2vid.zoo.files import (
     write_checksums,
     write_json,
 )
-from vid2vid.zoo.folder import Model, step_folders, write_model
+from vid2vid.zoo.folder import RENDERER, Model, step_folders, write_model
 
 Scores = Mapping[str, float | None]
 """What validation found, by the key of the metric."""
@@ -56,7 +57,7 @@ def save_checkpoint(run: Path, model: Model, trainer: Trainer, scores: Scores | 
         parts["training_generator"] = trainer.renderer.state_dict()
     if trainer.place is not None:
         parts["place"] = _place_tensors(trainer.place, trainer.team)
-    for part, tensors in {"generator": model.renderer.state_dict(), **parts}.items():
+    for part, tensors in {"generator": trainer.result.state_dict(), **parts}.items():
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise Diverged(
@@ -160,8 +161,8 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> None:
             f"{folder}: was trained with {was} sequences a step, not {now} (data.batch times processes); "
             "start as many processes as then, or change data.batch"
         )
-    kept = read_tensors(folder / "generator.safetensors", trainer.renderer.state_dict())
-    trainer.result.load_state_dict(kept)
+    for network, home in _kept(trainer, folder):
+        network.load_state_dict(read_tensors(home / "generator.safetensors", network.state_dict()))
     if trainer.average is not None:
         training = read_tensors(folder / "training_generator.safetensors", trainer.renderer.state_dict())
         trainer.renderer.load_state_dict(training)
@@ -176,6 +177,13 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> None:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'training.json'}: damaged ({error}); copy it again") from error
     _restore_random_states(trainer.device, folder / "random.safetensors")
+
+
+def _kept(trainer: Trainer, folder: Path) -> list[tuple[nn.Module, Path]]:
+    """The networks to keep, and the folders of the models that they are."""
+    if isinstance(result := trainer.result, Joint):
+        return [(result.forecaster, folder), (result.renderer, folder / RENDERER)]
+    return [(result, folder)]
 
 
 def digest(trainer: Trainer) -> bytes:

@@ -31,13 +31,17 @@ def parts(model: Model) -> dict[str, list[nn.Parameter]]:
 
     At all scales: ``encoder`` (of conditions and past frames), ``image`` (what paints, and a fast renderer's
     mask, which is painted along), ``flow`` (motion and its mask), ``foreground`` (its whole network).
-    ``coarse``: all scales but the finest. ``styles``: the encoder of styles.
+    ``coarse``: all scales but the finest. ``styles``: the encoder of styles. Of a forecaster that learns with
+    a renderer these are its own, ``forecaster`` is all of it and ``renderer`` all of the other.
     """
     found: dict[str, list[nn.Parameter]] = {"encoder": [], "image": [], "flow": [], "foreground": []}
     for name, weight in model.renderer.named_parameters():
         found[_part(name)].append(weight)
     found["coarse"] = [weight for network in model.renderer.networks[:-1] for weight in network.parameters()]
     found["styles"] = [] if model.encoder is None else list(model.encoder.parameters())
+    if model.shown_by is not None:
+        found["forecaster"] = list(model.renderer.parameters())
+        found["renderer"] = list(model.shown_by.renderer.parameters())
     return {name: weights for name, weights in found.items() if weights}
 
 

@@ -31,6 +31,7 @@ from vid2vid.training.footage import augmentation, batches, keep_out, open_datas
 from vid2vid.training.freezing import freeze as freeze_parts
 from vid2vid.training.logging import RunLog, write_sample
 from vid2vid.training.looks import learn_styles
+from vid2vid.training.partner import partner, with_partner
 from vid2vid.training.run_page import command_line, write_run_page
 from vid2vid.training.start import start_from as begin_with
 from vid2vid.training.stopping import ECHO, Asked, stoppable
@@ -39,7 +40,7 @@ from vid2vid.training.trainer import Metrics, Trainer
 from vid2vid.training.validation import better_by, validate
 from vid2vid.video import whole_file
 from vid2vid.zoo.files import read_json
-from vid2vid.zoo.folder import Model, checkpoint_folders
+from vid2vid.zoo.folder import Model, checkpoint_folders, with_learners
 
 
 def train(
@@ -53,6 +54,7 @@ def train(
     start_from: Path | str | None = None,
     freeze: Sequence[str] = (),
     teacher: Path | str | None = None,
+    renderer: Path | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     say: Callable[[str], None] = lambda line: None,
@@ -73,6 +75,8 @@ def train(
             checkpoint goes on from that.
         freeze: parts of the generator that do not learn (see ``training.freezing.parts``).
         teacher: a model whose video of the same conditions is learnt, not the real one.
+        renderer: where ``train.joint`` is set, the renderer that learns together with the forecaster; the
+            checkpoints hold both. Default: the one that ``start_from`` holds.
         device: auto, cpu, cuda, cuda:1, mps; of several processes on a machine each takes a GPU of its own.
         progress: called after every step with the latest losses.
         say: called with the few lines worth telling (what is resumed, what is missing).
@@ -97,9 +101,10 @@ def train(
         "validate": validate_on,
         "start-from": start_from,
     }
-    words |= {"freeze": freeze, "teacher": teacher, "device": device}
+    words |= {"freeze": freeze, "teacher": teacher, "renderer": renderer, "device": device}
     command = command_line(dataset, overrides, words)
-    order = _Order(dataset, recipe, out, settings, frames, validate_on, freeze, teacher, command)
+    shown_by = partner(settings, recipe, renderer, start_from)
+    order = _Order(dataset, recipe, out, settings, frames, validate_on, freeze, teacher, shown_by, command)
     with together(device) as (team, chosen):
         if not team.leads:
             progress, say = silent, lambda line: None
@@ -126,6 +131,7 @@ class _Order:
     validate_on: str | None
     freeze: Sequence[str]
     teacher: Path | str | None
+    renderer: Path | str | None
     command: str
 
 
@@ -145,6 +151,8 @@ def _opened(order: _Order, device: torch.device, team: Team, say: Callable[[str]
             raise UserError("--teacher: shows frames, and a forecaster learns conditions; leave it out")
         teacher = Teacher.open(order.teacher, data.schema, device)
         about["teacher"] = teacher.name
+    if order.renderer is not None:
+        about["renderer"] = str(order.renderer)
     run = _Run(order, data, held_out, about, device, team, teacher)
     if settings.loss.perceptual and run.trainer.objective.perceptual is None:
         if not (loss := settings.loss).gan + loss.charbonnier + loss.ssim:
@@ -194,6 +202,8 @@ class _Run:
         self.model = Model.build(
             settings.model, schema, settings.data.size, rate, name=settings.name, **about
         )
+        if order.renderer is not None:
+            self.model = with_partner(self.model, order.renderer)
         freeze_parts(self.model, order.freeze)
         self.trainer = Trainer(self.model, settings, device, team, teacher)
 
@@ -203,7 +213,7 @@ class _Run:
         team = self.trainer.team
         if newest is not None:
             about = read_json(newest / "config.json").get("about") or {}
-            for key in ("dataset", "frames", "validated_on", "frozen", "teacher"):
+            for key in ("dataset", "frames", "validated_on", "frozen", "teacher", "renderer"):
                 if about.get(key) != (mine := self.model.about.get(key)):
                     raise UserError(
                         f"{self.out}: was trained with {key} {about.get(key)}, not {mine}; name another --out"
@@ -265,7 +275,7 @@ class _Run:
     def save(self, scores: Scores) -> None:
         trainer, model = self.trainer, self.model
         about = {**model.about, "steps": trainer.step, "frames_seen": trainer.frames}
-        kept = replace(model, renderer=trainer.result, about=about)
+        kept = replace(with_learners(model, trainer.result), about=about)
         if model.encoder is not None and model.styles is not None and trainer.team.leads:
             learn_styles(model.styles, model.encoder, model.schema, self.data, augmentation(self.settings))
         save_checkpoint(self.out, kept, trainer, scores)

@@ -5,23 +5,29 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vid2vid.config import Recipe, load_recipe
+from vid2vid.config import ModelConfig, Recipe, load_recipe
 from vid2vid.data.sampling import SequencePlan
 from vid2vid.device import pick_device
 from vid2vid.training.budget import foretold, rolled_frames
 from vid2vid.training.footage import augmentation, keep_out, open_dataset
 from vid2vid.training.loop import check_folder
+from vid2vid.training.partner import partner
 from vid2vid.training.schedule import Stage, lengths, rate_at, stage_at
 from vid2vid.types import Size
+from vid2vid.zoo.folder import load_renderer
 from vid2vid.zoo.footprint import Rehearsal
+
+Rehearse = Callable[[Size, Stage, torch.device], Rehearsal]
+"""A step on pictures of that size, in that stage."""
 
 PATIENCE = 8.0
 """Seconds a rehearsed step may take: that of a larger picture is foretold."""
@@ -74,6 +80,8 @@ def plan(
     *,
     frames: str | None = None,
     validate_on: str | None = None,
+    renderer: Path | str | None = None,
+    start_from: Path | str | None = None,
     device: str = "auto",
 ) -> Plan:
     """Settles a training without starting it, and writes nothing; the arguments are those of ``train``.
@@ -90,9 +98,13 @@ def plan(
     if validate_on is not None:
         data, _ = keep_out(validate_on, dataset, settings, data)
     SequencePlan(data.clips, lengths(settings.data), settings.train.seed, augmentation(settings))
-    schema = data.schema.channels, data.schema.foreground_channels
+    folder = partner(settings, recipe, renderer, start_from)
+    shown_by = None if folder is None else load_renderer(folder).architecture
     place = pick_device(device)
-    costs, rehearsed = _costs(settings, schema, place)
+    rehearsal = partial(
+        _rehearsal, settings, (data.schema.channels, data.schema.foreground_channels), shown_by
+    )
+    costs, rehearsed = _costs(settings, rehearsal, place)
     clips = tuple((clip.name, len(clip)) for clip in data.clips)
     return Plan(settings, clips, costs, place, rehearsed)
 
@@ -124,18 +136,16 @@ def stages(recipe: Recipe) -> list[Stretch]:
     ]
 
 
-def _costs(
-    recipe: Recipe, schema: tuple[int, tuple[int, ...]], device: torch.device
-) -> tuple[tuple[Cost, ...], Size | None]:
+def _costs(recipe: Recipe, rehearse: Rehearse, device: torch.device) -> tuple[tuple[Cost, ...], Size | None]:
     stretches, full = stages(recipe), recipe.data.crop or recipe.data.size
     meta = torch.device("meta")
     kinds = [replace(stretch.stage, length=0, decays=False) for stretch in stretches]
-    demands = {kind: _demand(_rehearsal(recipe, schema, full, kind, meta)) for kind in dict.fromkeys(kinds)}
+    demands = {kind: _demand(rehearse(full, kind, meta)) for kind in dict.fromkeys(kinds)}
     dearest = max(demands, key=lambda kind: demands[kind])
     needed, most = demands[dearest]
     seconds, rehearsed = None, None
     if needed < _memory(device):
-        seconds, rehearsed = _step_time(recipe, schema, full, dearest, device)
+        seconds, rehearsed = _step_time(rehearse, full, dearest, device)
     costs = []
     for stretch, kind in zip(stretches, kinds, strict=True):
         memory, operations = demands[kind]
@@ -146,9 +156,7 @@ def _costs(
     return tuple(costs), rehearsed
 
 
-def _step_time(
-    recipe: Recipe, schema: tuple[int, tuple[int, ...]], full: Size, stage: Stage, device: torch.device
-) -> tuple[float, Size]:
+def _step_time(rehearse: Rehearse, full: Size, stage: Stage, device: torch.device) -> tuple[float, Size]:
     """Seconds of a step, and the largest picture rehearsed for it: ever larger ones, until it takes long;
     from there on time grows with the pixels as it did between the last two."""
     halvings = 0
@@ -157,7 +165,7 @@ def _step_time(
     share, before, growth = 0.0, 0.0, 0.0
     while True:
         size = full[0] >> halvings, full[1] >> halvings
-        step = _rehearsal(recipe, schema, size, stage, device)
+        step = rehearse(size, stage, device)
         seconds = _seconds(step, device)
         if seconds <= PATIENCE:
             seconds = _seconds(step, device)  # the first looks for algorithms and memory
@@ -200,7 +208,12 @@ def _differentiate(step: Rehearsal) -> None:
 
 
 def _rehearsal(
-    recipe: Recipe, schema: tuple[int, tuple[int, ...]], size: Size, stage: Stage, device: torch.device
+    recipe: Recipe,
+    schema: tuple[int, tuple[int, ...]],
+    shown_by: ModelConfig | None,
+    size: Size,
+    stage: Stage,
+    device: torch.device,
 ) -> Rehearsal:
     return Rehearsal.build(
         recipe,
@@ -210,6 +223,7 @@ def _rehearsal(
         backprop=stage.backprop,
         temporal_scales=stage.temporal_scales,
         finest_alone=stage.finest_alone,
+        shown_by=shown_by,
     )
 
 

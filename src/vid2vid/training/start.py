@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vid2vid.conditions import ConditionSchema
 from vid2vid.errors import UserError
 from vid2vid.models.forecaster import Forecaster
+from vid2vid.models.joint import Joint
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.classes import carrying
 from vid2vid.training.trainer import Trainer
@@ -36,7 +37,7 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
         )
     before = ConditionSchema.from_dict(config.get("condition"), source=str(where))
     classes = carrying(before, trainer.schema)
-    if classes is not None and isinstance(trainer.renderer, Forecaster):
+    if classes is not None and isinstance(trainer.renderer, Forecaster | Joint):
         raise UserError(f"{folder}: forecasts other classes; start from a model of the dataset's own")
     taken: list[str] = []
     left: list[str] = []
@@ -68,6 +69,8 @@ def start_from(path: Path | str, trainer: Trainer, say: Callable[[str], None]) -
 def _networks(trainer: Trainer) -> dict[str, dict[str, nn.Module]]:
     """By file, what can be taken from it, by the beginning of its tensors' names."""
     renderer = trainer.renderer
+    if isinstance(renderer, Joint):  # the other half has come as it is
+        renderer = renderer.forecaster
     scales: dict[str, nn.Module] = {"": renderer}
     if isinstance(renderer, Renderer):
         scales = {"coarsest": renderer.coarsest}

@@ -20,6 +20,7 @@ from vid2vid.flow import photometric_confidence
 from vid2vid.losses.objective import Chunk, Losses, build_objective
 from vid2vid.losses.temporal import TemporalWindow
 from vid2vid.models.forecaster import Forecaster
+from vid2vid.models.joint import Joint
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.budget import given_frames, rolled_frames
 from vid2vid.training.distributed import ALONE, Team
@@ -28,8 +29,7 @@ from vid2vid.training.schedule import length_at, rate_at, stage_at
 from vid2vid.training.teaching import Teacher
 from vid2vid.training.verdicts import Verdicts
 from vid2vid.types import GeneratorOutput, RecurrentState, VideoBatch
-from vid2vid.zoo.exported.renderer import ExportedRenderer
-from vid2vid.zoo.folder import Model
+from vid2vid.zoo.folder import Model, learners_of
 from vid2vid.zoo.renderers import AnyRenderer
 
 PATIENCE = 10
@@ -70,8 +70,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.schema, self.device, self.team = recipe, model.schema, device, team
         self.teacher = teacher
-        assert not isinstance(model.renderer, ExportedRenderer)  # a file cannot learn
-        self.renderer = model.renderer.to(device).train()
+        self.renderer = learners_of(model).to(device).train()
         self.encoder = model.encoder and model.encoder.to(device).train()
         self.objective = build_objective(self.schema.channels, recipe).to(device)
         self.objective.mean = team.mean
@@ -157,10 +156,13 @@ class Trainer:
             self._choose_learners(stage.finest_alone)
             seen = self._seen(condition, batch, now)
             noise = torch.Generator(self.device).manual_seed(self.recipe.train.seed * 1_000_003 + self.step)
-            if isinstance(self.renderer, Forecaster):
+            if isinstance(self.renderer, Forecaster | Joint):
                 real, futures = batch.frames[:, now], self.recipe.train.futures
                 still = seen[:, :, : self.renderer.condition_channels, :1, :1]
-                seen = nearest_future(self._step, still, state, real, futures, noise, self.team)
+                step = self._step
+                if isinstance(self.renderer, Joint):
+                    real, step = condition[:, now], self.renderer.foresee
+                seen = nearest_future(step, still, state, real, futures, noise, self.team)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
@@ -239,16 +241,16 @@ class Trainer:
     def _seen(self, condition: Tensor, batch: VideoBatch, now: slice) -> Tensor:
         """The conditions of some frames and, after their own channels, what else the renderer wants: the
         styles of what is seen there, and the flow where it is given. A forecaster's condition is noise, zero
-        here."""
-        seen = condition[:, now]
-        if isinstance(self.renderer, Forecaster):
+        here; where it learns with a renderer, that of the frame comes after it."""
+        seen = described = condition[:, now]
+        if isinstance(self.renderer, Forecaster | Joint):
             clips, frames, _, height, width = seen.shape
             seen = seen.new_zeros(clips, frames, self.renderer.condition_channels, height, width)
         if self.encoder is not None:
             seen = torch.cat([seen, self._styles(batch, now)], dim=2)
         if self.renderer.given_flow:
             seen = torch.cat([seen, batch.flow[:, now]], dim=2)
-        return seen
+        return torch.cat([seen, described], dim=2) if isinstance(self.renderer, Joint) else seen
 
     def _styles(self, batch: VideoBatch, now: slice) -> Tensor:
         assert self.encoder is not None

@@ -17,6 +17,7 @@ from vid2vid.evaluation.motion import reference_motion
 from vid2vid.flow import open_estimator
 from vid2vid.inference.stream import stream
 from vid2vid.models.forecaster import Forecaster
+from vid2vid.models.joint import Joint
 from vid2vid.training.checkpoint import Better, Scores
 from vid2vid.types import to_picture, to_tensor
 from vid2vid.zoo.folder import Model
@@ -39,6 +40,7 @@ def render(renderer: AnyRenderer, model: Model, clip: Clip, count: int) -> Itera
     """The first ``count`` frames of a clip; as many as the renderer looks back on are the real ones."""
     device, given = next(renderer.parameters()).device, range(min(renderer.history, count))
     tint, forecasts = model.schema.tint, isinstance(renderer, Forecaster)
+    joint = isinstance(renderer, Joint)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     if forecasts:
         first = [_describe(model, clip, t, device)[0] for t in given]
@@ -49,7 +51,10 @@ def render(renderer: AnyRenderer, model: Model, clip: Clip, count: int) -> Itera
         for t in range(count):
             condition, real = _describe(model, clip, t, device)
             seen[:] = [(real, tint(condition[0])) if forecasts else (tint(condition[0]), real)]
-            yield _still(renderer, clip, t, condition) if forecasts else condition
+            if forecasts or joint:
+                still = _still(renderer, clip, t, condition)
+                condition = torch.cat([still, condition], dim=1) if joint else still
+            yield condition
 
     training = renderer.training
     renderer.eval()

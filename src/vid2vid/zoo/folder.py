@@ -12,21 +12,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vid2vid.conditions import ConditionSchema
+from vid2vid.conditions import ConditionSchema, check_alike
 from vid2vid.config import ModelConfig, model_faults, read_settings
 from vid2vid.errors import UserError
 from vid2vid.models.feature_encoder import FeatureEncoder
 from vid2vid.models.forecaster import Forecaster
+from vid2vid.models.joint import Joint
 from vid2vid.models.styles import Styles
 from vid2vid.types import Size
 from vid2vid.zoo.exported.card import step_card
 from vid2vid.zoo.exported.renderer import ExportedRenderer, open_exported
 from vid2vid.zoo.files import read_json, read_tensors, whole_folder, write_json, write_tensors
-from vid2vid.zoo.renderers import AnyRenderer, build_renderer
+from vid2vid.zoo.renderers import AnyRenderer, build_renderer, join
 
 FORMAT = 1
 FIRST_FRAME = "first_frame"
 """The folder, inside a model's, of the image model that makes its first frames."""
+RENDERER = "renderer"
+"""The folder, inside a forecaster's, of the renderer that has learnt with it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Model:
     architecture: the generator's settings; schema: what its conditions are; size, rate: what it was trained
     at; about: free facts for the model card (data, recipe, frames seen); encoder: of styles, if it has any;
     styles: the looks its encoder found in the training set; first_frame: an image model that makes the first
-    frames where none are given.
+    frames where none are given; shown_by: of a forecaster, the renderer that has learnt with it, if one has.
     """
 
     renderer: AnyRenderer | ExportedRenderer
@@ -49,6 +52,7 @@ class Model:
     encoder: FeatureEncoder | None = None
     styles: Styles | None = None
     first_frame: Model | None = None
+    shown_by: Model | None = None
 
     @classmethod
     def build(
@@ -78,9 +82,27 @@ class Model:
         """The same model; its networks are moved."""
         for module in _networks(self).values():
             module.to(device)
-        if self.first_frame is not None:
-            self.first_frame.to(device)
+        for inner in _nested(self).values():
+            inner.to(device)
         return self
+
+
+def learners_of(model: Model) -> AnyRenderer:
+    """The network that learns: a forecaster together with the renderer inside it, where there is one."""
+    renderer, shown_by = model.renderer, model.shown_by
+    assert not isinstance(renderer, ExportedRenderer)  # a file cannot learn
+    if shown_by is None:
+        return renderer
+    assert not isinstance(shown_by.renderer, ExportedRenderer)
+    return join(renderer, shown_by.renderer, model.schema.labels)
+
+
+def with_learners(model: Model, network: AnyRenderer) -> Model:
+    """The inverse: the model with what has learnt in its place."""
+    if not isinstance(network, Joint) or model.shown_by is None:
+        return dataclasses.replace(model, renderer=network)
+    shown_by = dataclasses.replace(model.shown_by, renderer=network.renderer)
+    return dataclasses.replace(model, renderer=network.forecaster, shown_by=shown_by)
 
 
 def save_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
@@ -121,9 +143,9 @@ def write_model(model: Model, folder: Path, parts: Mapping[str, Mapping[str, Ten
     write_json(folder / "config.json", config)
     for name, module in _networks(model).items():
         write_tensors(folder / f"{name}.safetensors", module.state_dict())
-    if model.first_frame is not None:
-        (folder / FIRST_FRAME).mkdir()
-        write_model(model.first_frame, folder / FIRST_FRAME)
+    for name, inner in _nested(model).items():
+        (folder / name).mkdir()
+        write_model(inner, folder / name)
     for name, tensors in (parts or {}).items():
         write_tensors(folder / f"{name}.safetensors", tensors)
     (folder / "README.md").write_text(_card(model), encoding="utf-8")
@@ -137,6 +159,12 @@ def _networks(model: Model) -> dict[str, torch.nn.Module]:
         for name, network in networks.items()
         if network is not None and not isinstance(network, ExportedRenderer)
     }
+
+
+def _nested(model: Model) -> dict[str, Model]:
+    """The models inside a model by the names of their folders."""
+    inner = {FIRST_FRAME: model.first_frame, RENDERER: model.shown_by}
+    return {name: one for name, one in inner.items() if one is not None}
 
 
 def _is_empty(folder: Path) -> bool:
@@ -171,6 +199,10 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> Model:
     # A painter's own painter, should it have one, is nobody's: no deeper than this.
     if (folder / FIRST_FRAME).is_dir() and folder.name != FIRST_FRAME:
         model = with_painter(model, folder / FIRST_FRAME, device)
+    if (folder / RENDERER).is_dir() and isinstance(model.renderer, Forecaster):
+        shown_by = load_renderer(folder / RENDERER, device)
+        check_alike(model.schema, shown_by.schema, str(folder / RENDERER))
+        model = dataclasses.replace(model, shown_by=shown_by)
     return model
 
 
@@ -291,15 +323,19 @@ def _card(model: Model) -> str:
     made = "made for" if isinstance(model.renderer, ExportedRenderer) else "trained at"
     renderer = model.renderer.shell if isinstance(model.renderer, ExportedRenderer) else model.renderer
     kind = "class label maps" if model.schema.kind == "labels" else f"pictures ({model.schema.name})"
+    does = f"Turns {kind} into video, frame by frame"
+    if isinstance(renderer, Forecaster):
+        does = f"Forecasts {kind}, each from the last ones, for vid2vid predict"
     lines = [
         f"# {about.get('name', 'A vid2vid renderer')}",
         "",
-        f"Turns {kind} into video, frame by frame; {made} {model.size[0]}x{model.size[1]}, "
-        f"{float(model.rate):g} frames a second.",
+        f"{does}; {made} {model.size[0]}x{model.size[1]}, {float(model.rate):g} frames a second.",
         "",
         f"- parameters: {sum(p.numel() for p in renderer.parameters()) / 1e6:.2f} million",
     ]
     lines += [f"- {key}: {value}" for key, value in about.items() if key != "name"]
+    if model.shown_by is not None:
+        lines.append(f"- shown by the renderer in `{RENDERER}/`, which learnt with it")
     if model.schema.labels is not None:
         lines += ["", "Classes: " + ", ".join(item.name for item in model.schema.labels.classes) + "."]
     if isinstance(model.renderer, ExportedRenderer):

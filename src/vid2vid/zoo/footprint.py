@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,14 +12,16 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vid2vid.config import Recipe
+from vid2vid.config import ModelConfig, Recipe
 from vid2vid.device import autocast
 from vid2vid.losses.objective import Chunk, Losses, Objective, build_objective
 from vid2vid.losses.temporal import Group
+from vid2vid.models.forecaster import Forecaster
+from vid2vid.models.joint import Joint
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import Size
 from vid2vid.zoo.exported.ports import condition_channels
-from vid2vid.zoo.renderers import AnyRenderer, build_renderer
+from vid2vid.zoo.renderers import AnyRenderer, build_renderer, join
 
 ADAM = 4
 """A weight that learns is kept four times: itself, its gradient, and Adam's two moments."""
@@ -100,15 +102,20 @@ class Rehearsal:
         backprop: int | None = None,
         temporal_scales: int | None = None,
         finest_alone: bool = False,
+        shown_by: ModelConfig | None = None,
     ) -> Rehearsal:
         """Of a recipe; without the settings of a stage, when everything learns.
 
         Args:
             schema: channels of a condition, and which of them are the foreground.
+            shown_by: the renderer that learns with a forecaster; None: one of the same settings.
         """
         channels, foreground = schema
         with torch.device("meta"):
             renderer = build_renderer(recipe.model, channels, foreground)
+            if recipe.train.joint:
+                other = shown_by or replace(recipe.model, network="video")
+                renderer = join(renderer, build_renderer(other, channels, foreground), None)
             objective = build_objective(channels, recipe)
         for side in (renderer, objective):
             side.to_empty(device=device)
@@ -120,7 +127,7 @@ class Rehearsal:
         judges = len(objective.video_discriminators)
         return cls(
             *(renderer, objective, recipe, size),
-            channels=0 if recipe.model.network == "forecast" else channels,
+            channels=0 if isinstance(renderer, Forecaster) else channels,
             backprop=recipe.train.backprop if backprop is None else backprop,
             temporal_scales=judges if temporal_scales is None else temporal_scales,
         )
@@ -129,12 +136,13 @@ class Rehearsal:
         """Makes a chunk and judges it."""
         recipe, count = self.recipe, self.recipe.train.chunk
         wanted, made = condition_channels(self.renderer), self.renderer.frame_channels
-        condition, frames = self._noise(count, wanted), self._noise(count, made)
+        beside = self.channels if isinstance(self.renderer, Joint) else 0
+        condition, frames = self._noise(count, wanted + beside), self._noise(count, made)
         flow = self._noise(count, 2)
         device = condition.device
         self.objective.face_discriminator = None  # it looks at what is in the picture, and here is nothing
         given = max(recipe.model.history, 1)
-        state = self.renderer.init_state(self._noise(given, wanted), self._noise(given, made))
+        state = self.renderer.init_state(self._noise(given, wanted + beside), self._noise(given, made))
         outputs = []
         for t in range(count):
             if t % self.backprop == 0:
@@ -143,7 +151,7 @@ class Rehearsal:
                 output, state = self.renderer.step(condition[:, t], state)
             outputs.append(output.map(lambda tensor: tensor.to(frames.dtype)))
         # What the renderer wants beside the condition comes after it: styles, and the flow where it is given.
-        seen = condition[:, :, : self.channels]
+        seen = condition[:, :, wanted:] if beside else condition[:, :, : self.channels]
         groups = self._groups(torch.stack([output.frame for output in outputs], dim=1))
         return self.objective(Chunk(seen, frames, outputs, frames, frames, flow, flow[:, :, :1], groups))
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from vid2vid.conditions import LabelSchema
 from vid2vid.config import ModelConfig
 from vid2vid.models.fast import FastRenderer
 from vid2vid.models.forecaster import Forecaster
 from vid2vid.models.image_generator import ImageRenderer
+from vid2vid.models.joint import Joint
 from vid2vid.models.renderer import Renderer
 
-AnyRenderer = Renderer | FastRenderer | ImageRenderer | Forecaster
+AnyRenderer = Renderer | FastRenderer | ImageRenderer | Forecaster | Joint
 """All keep to one protocol: ``init_state``, then ``step`` for each frame."""
 
 
@@ -37,3 +39,10 @@ def build_renderer(
         arguments = {name: settings[name] for name in known}
         return FastRenderer(channels + styles, foreground_channels=foreground, **arguments)
     return Renderer(channels + styles, foreground_channels=foreground, **settings)
+
+
+def join(forecaster: AnyRenderer, renderer: AnyRenderer, labels: LabelSchema | None) -> Joint:
+    """Both as one. Raises ValueError where they are no forecaster and renderer of past frames."""
+    if not isinstance(forecaster, Forecaster) or not isinstance(renderer, Renderer | FastRenderer):
+        raise ValueError("a forecaster learns with a renderer that goes on from past frames")
+    return Joint(forecaster, renderer, labels)

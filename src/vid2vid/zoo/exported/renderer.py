@@ -85,8 +85,10 @@ class ExportedRenderer(nn.Module):
         )
         named = dict(zip((port.name for port in self.ports.outputs), columns, strict=True))
         frame = named["frame"]
-        parts = {name: named[name] for name in ("flow", "mask", "warped") if name in named and state.filled}
-        output = GeneratorOutput(frame=frame, raw=named.get("raw", frame), **parts)
+        flow, mask, warped = (
+            named.get(name) if state.filled else None for name in ("flow", "mask", "warped")
+        )
+        output = GeneratorOutput(frame, named.get("raw", frame), flow, mask, warped)
         if not self.history:
             return output, state
         following = unflat_state([named[name] for name in self.ports.feedback])
