@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,40 @@ def test_a_forecaster_of_frames_makes_frames_alone(street: Path, tmp_path: Path)
         predict(forecaster(FRAMES), build(), street, tmp_path / "out2")
 
 
+@pytest.mark.parametrize("renders", [True, False])
+def test_pictures_that_describe_frames_are_forecast_and_rendered_too(
+    renders: bool, street: Path, tmp_path: Path
+) -> None:
+    renderer = build(PICTURES) if renders else None
+    predict(forecaster(PICTURES), renderer, street, tmp_path / "out", observed=3, frames=2)
+    kinds = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
+    assert kinds == (["densepose", "frames"] if renders else ["densepose"])
+    (future,) = Dataset.open(tmp_path / "out", condition="densepose", target=kinds[-1]).clips
+    assert len(future) == 5
+    last = 255 - scene(7)[0]
+    for k in range(3):  # the stand-in moves everything
+        assert np.array_equal(future.read(2 + k, 3 + k).image[0], np.roll(last, k, 1))  # type: ignore[index]
+
+
+def test_pictures_that_are_missing_are_one_line(street: Path, tmp_path: Path) -> None:
+    bare = clip(tmp_path / "bare", 4)
+    (bare / "densepose" / "0003.png").unlink()
+    with pytest.raises(UserError, match="densepose: ends before the frames do; every frame needs a picture"):
+        predict(forecaster(PICTURES), build(PICTURES), bare, tmp_path / "out", observed=2)
+    (bare / "densepose").rename(bare / "other")
+    with pytest.raises(UserError, match="holds no 'densepose'"):
+        predict(forecaster(PICTURES), build(PICTURES), bare, tmp_path / "out", observed=2)
+
+
+def test_a_forecaster_brings_the_renderer_it_has_learnt_with(street: Path, tmp_path: Path) -> None:
+    joint = dataclasses.replace(forecaster(), shown_by=build())
+    for name, model, renderer in (("joint", joint, None), ("apart", forecaster(), build())):
+        predict(model, renderer, street, tmp_path / name, frames=2)
+    assert [file.read_bytes() for file in sorted((tmp_path / "joint" / "frames").iterdir())] == [
+        file.read_bytes() for file in sorted((tmp_path / "apart" / "frames").iterdir())
+    ]
+
+
 def test_a_forecaster_of_another_size_forecasts_at_its_own(street: Path, tmp_path: Path) -> None:
     predict(forecaster(size=(16, 16)), build(), street, tmp_path / "out", observed=2, frames=2)
     last = read_picture(tmp_path / "out" / "labels" / "000009.png", "labels")
@@ -159,9 +194,9 @@ def test_models_that_are_not_what_they_should_be_are_refused(street: Path, tmp_p
             build(),
             "the model: is no forecaster; train one with vid2vid train --recipe",
         ),
-        (forecaster(PICTURES), None, "the model: forecasts 'densepose'; give a forecaster of label maps"),
         (forecaster(), forecaster(), "the renderer: is a forecaster"),
-        (forecaster(), build(PICTURES), "the renderer: renders 'densepose'; give a renderer of label maps"),
+        (forecaster(), build(PICTURES), "the renderer: renders 'densepose', and 'labels' is forecast"),
+        (forecaster(PICTURES), build(), "the renderer: renders 'labels', and 'densepose' is forecast"),
         (forecaster(), build(other), "the renderer: other classes than the forecaster's"),
         (tmp_path / "nothing", None, "no such model"),
     ):

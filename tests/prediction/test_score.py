@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from stand_in import FRAMES, clip, forecaster
 
-from tiny import CLASSES, LABELS, build, scene
+from tiny import CLASSES, LABELS, PICTURES, build, scene
 from vid2vid.cli import main
 from vid2vid.conditions import LabelClass, LabelSchema
 from vid2vid.errors import UserError
@@ -79,6 +80,35 @@ def test_without_label_maps_frames_alone_are_compared(street: Path, tmp_path: Pa
         score(forecaster(), build(), tmp_path / "bare", tmp_path / "out")
 
 
+def test_frames_of_forecast_pictures_are_compared(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vid2vid.prediction.pair.load_model", lambda path, device: forecaster(FRAMES))
+    options = {"frames": 2, "every": 4}
+    report = score(forecaster(PICTURES), build(PICTURES), street, tmp_path, beside=["rgb=rgb"], **options)
+    names = [one["name"] for one in report["systems"]]
+    assert names == ["forecast", "rgb", "copy", "flow", "inertia", "true densepose"]
+    assert all(set(one["figures"]) >= {"ms_ssim", "gradient_error"} for one in report["systems"])
+    assert all("label_iou" not in one["figures"] for one in report["systems"])
+    with pytest.raises(UserError, match="renders 'labels', and 'densepose' is forecast"):
+        score(forecaster(PICTURES), build(), street, tmp_path, **options)
+
+
+def test_one_beside_that_holds_a_renderer_brings_it(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joint = replace(forecaster(), shown_by=build(seed=3))
+    monkeypatch.setattr("vid2vid.prediction.pair.load_model", lambda path, device: joint)
+    report = score(forecaster(), build(), street, tmp_path / "a", frames=2, every=4, beside=["joint=x"])
+    alone = score(joint, None, street, tmp_path / "b", frames=2, every=4)
+    ours, theirs, others = (
+        figures(found, name, "ms_ssim", 1)["frame"]
+        for found, name in ((report, "joint"), (alone, "forecast"), (report, "forecast"))
+    )
+    assert ours == pytest.approx(theirs, abs=1e-6)
+    assert ours != pytest.approx(others, abs=1e-6)
+
+
 def test_further_forecasters_stand_beside(
     street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +119,7 @@ def test_further_forecasters_stand_beside(
     )
     assert [one["name"] for one in report["systems"]][:3] == ["forecast", "twin", "other"]
     assert figures(report, "other", "label_iou", 1)["frame"] == 1
-    for word in ("twin", "=twin", "copy=twin", "twin="):
+    for word in ("twin", "=twin", "copy=twin", "twin=", "true labels=twin"):
         with pytest.raises(UserError, match="write NAME=FOLDER"):
             score(forecaster(), build(), street, tmp_path, beside=[word])
 

@@ -23,7 +23,7 @@ VIDEO = "prediction.mp4"
 
 @dataclass(frozen=True)
 class Shown:
-    """One frame of one future. condition: (C, H, W) encoded label map; picture: (H, W, 3) uint8."""
+    """One frame of one future. condition: (C, H, W), encoded; picture: (H, W, 3) uint8."""
 
     condition: Tensor | None
     picture: np.ndarray | None
@@ -35,7 +35,7 @@ class Output:
 
     Args:
         out: a video file; or a folder, for a video and lossless clips.
-        schema: of the label maps; None: there are none.
+        schema: of the label maps or pictures beside frames; None: there are none.
         size: (width, height) of a frame.
         past: gives names and frame rate.
         count: frames that will be written. futures: shown in each.
@@ -50,6 +50,9 @@ class Output:
         self._folder = out if out.is_dir() or not out.suffix else None
         self._video = out if self._folder is None else self._folder / VIDEO
         self._size, self._futures = size, futures
+        # Drawings of more channels than a picture has are for the video alone.
+        kept = schema is not None and (schema.labels is not None or schema.channels == 3)
+        self._kind = schema.name if schema is not None and kept else None
         self._clips: list[dict[str, PictureWriter]] = []
 
     def __enter__(self) -> Self:
@@ -66,8 +69,8 @@ class Output:
         for one, clip in zip(shown, self._clips, strict=False):
             if one.picture is not None:
                 clip["frames"].write(one.picture, name=f"{name}.png")
-            if one.condition is not None:
-                clip["labels"].write(self._ids(one.condition), name=f"{name}.png")
+            if one.condition is not None and self._kind is not None:
+                clip[self._kind].write(self._picture(one.condition), name=f"{name}.png")
         self._side_by_side.write([self._tile(one) for one in shown])
         self._done += 1
 
@@ -91,13 +94,13 @@ class Output:
         homes = [self._folder]
         if self._futures > 1:
             homes = [self._folder / f"future-{number}" for number in range(self._futures)]
-        kinds = {"frames": first.picture, "labels": first.condition}
+        kinds = {"frames": first.picture, self._kind: first.condition if self._kind else None}
         for home in homes:
             self._clips.append(
                 {
                     name: self._stack.enter_context(PictureWriter(home / name))
                     for name, there in kinds.items()
-                    if there is not None
+                    if name is not None and there is not None
                 }
             )
 
@@ -109,10 +112,12 @@ class Output:
         if self._schema is not None and self._schema.labels is not None:
             self._schema.labels.write(home / "labels.yaml")
 
-    def _ids(self, condition: Tensor) -> np.ndarray:
+    def _picture(self, condition: Tensor) -> np.ndarray:
+        """As a clip has it: class ids, or a picture."""
         assert self._schema is not None
         labels = self._schema.labels
-        assert labels is not None
+        if labels is None:
+            return self._schema.tint(condition)
         return labels.ids(condition[: len(labels)].argmax(0).cpu().numpy())
 
     def _tile(self, shown: Shown) -> np.ndarray:

@@ -12,19 +12,18 @@ from vid2vid.errors import UserError
 from vid2vid.flow import FlowEstimator
 from vid2vid.inference.accelerate import Running, accelerate
 from vid2vid.inference.synthesize import LARGEST
+from vid2vid.prediction.past import FRAMES
 from vid2vid.prediction.rollout import Forecast
 from vid2vid.types import Size
 from vid2vid.zoo import Model, load_model
 
 FORECAST = "forecast"
 """What ``model.network`` says of a network that makes conditions to come."""
-FRAMES = "frames"
-"""The condition of one whose conditions are the frames themselves."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """forecaster: None: there are baselines only. renderer: None: label maps are shown as they are, or the
+    """forecaster: None: there are baselines only. renderer: None: what is forecast is shown as it is, or the
     forecaster makes frames by itself. running: what renders."""
 
     forecaster: Model | None
@@ -64,16 +63,16 @@ class Pair:
 
     @property
     def schema(self) -> ConditionSchema | None:
-        """Of the label maps that have to be observed, with objects where one of the two wants them."""
+        """Of what has to be observed beside frames, with objects where one of the two wants them."""
         wanted = [model.schema for model in (self.forecaster, self.renderer) if model is not None]
-        labelled = [schema for schema in wanted if schema.labels is not None]
-        return next((schema for schema in labelled if schema.instances), next(iter(labelled), None))
+        beside = [schema for schema in wanted if schema.name != FRAMES]
+        return next((schema for schema in beside if schema.instances), next(iter(beside), None))
 
     @property
     def shown(self) -> ConditionSchema | None:
-        """Of the label maps that a future consists of; None: it has none."""
+        """Of the label maps, or pictures, that a future consists of beside frames; None: it has none."""
         model = self.renderer or self.forecaster
-        return None if model is None or model.schema.labels is None else model.schema
+        return None if model is None or model.schema.name == FRAMES else model.schema
 
     def size(self, asked: Size | None) -> Size | None:
         """(width, height) of what is made: as asked for, else what the model was trained at."""
@@ -89,17 +88,9 @@ class Pair:
 
 
 def open_forecaster(model: Model | Path | str, device: torch.device) -> Model:
-    """Raises UserError for what is missing, damaged, or no forecaster of label maps or of frames."""
+    """Raises UserError for what is missing, damaged, or no forecaster."""
     found = (model if isinstance(model, Model) else load_model(model, device)).to(device)
     name = "the model" if isinstance(model, Model) else model
-    if (
-        found.architecture.network == FORECAST
-        and found.schema.kind == "image"
-        and found.schema.name != FRAMES
-    ):
-        raise UserError(
-            f"{name}: forecasts {found.schema.name!r}; give a forecaster of label maps or of frames"
-        )
     if found.architecture.network != FORECAST:
         raise UserError(f"{name}: is no forecaster; train one with vid2vid train --recipe forecast-tiny")
     return found

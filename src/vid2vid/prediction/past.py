@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vid2vid.annotators.drawn import image_tensor
 from vid2vid.conditions import ConditionSchema
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.data.footage import frames_in
@@ -20,6 +21,8 @@ from vid2vid.inference.source import ConditionSource, Described
 from vid2vid.types import Size, to_tensor
 from vid2vid.video import PictureFolder, open_frames, resize_picture
 
+FRAMES = "frames"
+"""The condition of a forecaster whose conditions are the frames themselves."""
 FEWEST, MOST = 2, 64
 """Observed frames: two show motion, and no network looks back further than a few."""
 
@@ -44,18 +47,21 @@ def observe(
     start: int | None = None,
     annotate: str | None = None,
     device: str = "auto",
+    size: Size | None = None,
 ) -> Past:
     """Reads the observed frames of a clip, and no others.
 
     Args:
         clip: a clip folder; a video or a folder of pictures where nothing else is wanted, or annotated.
-        schema: of the label maps that are wanted; None: frames alone.
+        schema: of the label maps, or pictures, that are wanted; None: frames alone.
         observed: how many.
         start: the first one's place; None: they are the clip's last ones.
-        annotate: finds the label maps, as ``AnnotatedSource`` takes it; None: they lie in the clip.
+        annotate: finds what is wanted, as ``AnnotatedSource`` takes it; None: it lies in the clip.
+        size: (width, height) that pictures which are drawn are drawn at; None: that of the frames.
 
     Raises:
-        UserError: no such clip, or too short a one; label maps that are missing, damaged or of other classes.
+        UserError: no such clip, or too short a one; label maps or pictures that are missing, damaged or of
+            other classes.
     """
     check_observed(observed)
     if not clip.exists():
@@ -67,15 +73,19 @@ def observe(
         raise UserError(f"{clip}: {wanted} wants more than its {len(source)} frames; observe fewer of them")
     frames = np.stack([frame.image for frame in source.frames(first, first + observed)])
     names = tuple(file.stem for file in source.files) if isinstance(source, PictureFolder) else ()
-    maps: tuple[np.ndarray | None, ...] = ()
+    seen = ClipFrames(frames)
     if schema is not None:
         part = f"{first}:{first + observed}"
-        described = _described(clip, schema, part, annotate, device)
+        labelled = schema.labels is not None
+        described = _described(clip, schema, part, annotate, device, None if labelled else size)
+        kind = "label map" if labelled else "picture"
         for item, name in zip(described, names[first:], strict=False):
-            if item.name != name:
-                raise UserError(f"{clip / schema.name}: no label map is named {name}; every frame needs one")
-        maps = _stacked(described, frames.shape[1:3], clip)
-    return Past(ClipFrames(frames, *maps), first, source.info.rate, names)
+            if item.name not in (None, name):
+                raise UserError(f"{clip / schema.name}: no {kind} is named {name}; every frame needs one")
+        if len(described) < observed:
+            raise UserError(f"{clip / schema.name}: ends before the frames do; every frame needs a {kind}")
+        seen = _with(described, seen, clip)
+    return Past(seen, first, source.info.rate, names)
 
 
 def check_observed(observed: int) -> None:
@@ -87,10 +97,14 @@ def check_observed(observed: int) -> None:
 def encoded(seen: ClipFrames, schema: ConditionSchema, size: Size, device: torch.device) -> Tensor:
     """What a network sees of frames, (T, C, H, W) on the device, at ``size`` (width, height).
 
-    Label maps encoded, for a schema of labels; else the frames themselves, in [-1, 1].
+    Label maps encoded, or pictures; those of the schema ``FRAMES`` are the frames themselves.
     """
-    if schema.labels is None:
+    if schema.name == FRAMES:
         return pictures(seen, size, device)
+    if schema.labels is None:
+        assert seen.image is not None
+        image = np.stack([resize_picture(one, size) for one in seen.image])
+        return schema.encode(image=image_tensor(to_device(image, device), schema.name))
     assert seen.labels is not None
     labels, instances = (
         None if maps is None else to_device(_resized(maps, size), device).long()
@@ -109,10 +123,12 @@ def _resized(maps: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _described(
-    clip: Path, schema: ConditionSchema, part: str, annotate: str | None, device: str
+    clip: Path, schema: ConditionSchema, part: str, annotate: str | None, device: str, size: Size | None
 ) -> list[Described]:
     if annotate is not None:
-        return list(AnnotatedSource(clip, annotate, schema, frames=part, device=device))
+        return list(AnnotatedSource(clip, annotate, schema, size, part, device=device))
+    if schema.labels is None:
+        return list(ConditionSource(clip, schema, size, part))
     if not (clip / schema.name).is_dir():
         raise UserError(
             f"{clip}: holds no {schema.name}/ for its frames; add --annotate labels:NETWORK, which finds them"
@@ -120,15 +136,15 @@ def _described(
     return list(ConditionSource(clip, schema, frames=part))
 
 
-def _stacked(
-    described: list[Described], shape: tuple[int, ...], clip: Path
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Label maps and instances, (T, H, W) each."""
+def _with(described: list[Described], seen: ClipFrames, clip: Path) -> ClipFrames:
+    """The frames with what describes them."""
+    if images := [item.image for item in described if item.image is not None]:
+        return replace(seen, image=np.stack(images))
     labels = np.stack([item.labels for item in described if item.labels is not None])
-    if labels.shape[1:] != shape:
+    if labels.shape[1:] != (shape := seen.frames.shape[1:3]):
         raise UserError(
             f"{clip}: label maps of {labels.shape[2]}x{labels.shape[1]} for frames of {shape[1]}x{shape[0]}; "
             "bring the clip to one size"
         )
     objects = [item.instances for item in described if item.instances is not None]
-    return labels, np.stack(objects) if objects else None
+    return replace(seen, labels=labels, instances=np.stack(objects) if objects else None)

@@ -99,9 +99,9 @@ def predict(
     estimator = open_estimator(flow, device=where)
     pair = Pair.open(forecaster, renderer, where, precision, path)
     assert pair.forecaster is not None
-    past = observe(Path(clip), pair.schema, observed, start, annotate, device)
     wanted = pair.size(size)
     assert wanted is not None
+    past = observe(Path(clip), pair.schema, observed, start, annotate, device, wanted)
     if pair.renderer is not None and pair.running is not None and pair.running.warms:
         warm_up(pair.renderer, wanted, samples)
     noise = draw_noise(pair.forecaster, samples, seed, where)

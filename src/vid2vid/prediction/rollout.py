@@ -1,4 +1,4 @@
-"""Futures made by networks: label maps forecast, each step from the last, and rendered."""
+"""Futures made by networks: label maps, or pictures, forecast, each step from the last, and rendered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vid2vid.flow import FlowEstimator, carried_in_space, motion_in_space, resiz
 from vid2vid.inference.stream import stream
 from vid2vid.inference.styling import Styling
 from vid2vid.models.joint import Ahead, harden
-from vid2vid.prediction.past import encoded, pictures
+from vid2vid.prediction.past import FRAMES, encoded, pictures
 from vid2vid.types import GeneratorOutput, Size, to_picture
 from vid2vid.zoo import Model
 
@@ -26,7 +26,8 @@ from vid2vid.zoo import Model
 class Future:
     """The next frame of each of B futures.
 
-    condition: (B, C, H, W) label maps, encoded, each pixel of one class; None where only frames are forecast.
+    condition: (B, C, H, W) label maps, encoded, each pixel of one class, or pictures; None where only frames
+    are forecast.
     frame: (B, 3, H, W) in [-1, 1]; None where nothing renders.
     """
 
@@ -36,7 +37,7 @@ class Future:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecaster of label maps and the renderer that shows them; or a forecaster of frames by itself.
+    """A forecaster of label maps or pictures and the renderer that shows them; or one of frames by itself.
 
     size: (width, height) of what it gives. The forecaster works at the size it was trained at; what it says
     of motion moves what was observed at this size. estimator: of the motion last observed.
@@ -50,22 +51,22 @@ class Forecast:
 
     def __call__(self, seen: ClipFrames, noise: Tensor) -> Iterator[Future]:
         """Futures without end, one for each row of noise (B, Z, 1, 1), in constant memory."""
-        labels = self.forecaster.schema.labels
+        schema = self.forecaster.schema
         steps = self._steps(seen, noise)
-        if labels is None:
+        if schema.name == FRAMES:
             for step in steps:
                 yield Future(None, step.made)
             return
         if self.renderer is None:
             for step in steps:
-                yield Future(harden(step.made, labels), None)
+                yield Future(harden(step.made, schema.labels), None)
             return
         waiting: deque[tuple[Ahead, Tensor]] = deque()
-        adapt = Adapter(self.forecaster.schema, self.renderer.schema, len(noise))
+        adapt = Adapter(schema, self.renderer.schema, len(noise))
 
         def described() -> Iterator[tuple[Tensor, Tensor | None]]:
             for step in steps:
-                condition = adapt(harden(step.made, adapt.classes))
+                condition = adapt(harden(step.made, schema.labels))
                 waiting.append((step, condition))
                 yield condition, step.flow
 
@@ -138,10 +139,10 @@ def render(
     future: Iterable[tuple[Tensor, Tensor | None]],
     futures: int = 1,
 ) -> Iterator[Tensor]:
-    """Frames (B, 3, H, W) of label maps to come; the observed frames are the renderer's history.
+    """Frames (B, 3, H, W) of conditions to come; the observed frames are the renderer's history.
 
     Args:
-        future: encoded label maps (B, C, H, W) and, for a renderer that is given it, their flow.
+        future: encoded conditions (B, C, H, W) and, for a renderer that is given it, their flow.
         futures: B.
     """
     known = encoded(seen, model.schema, size, device)
@@ -155,14 +156,21 @@ def render(
 
     def whole(condition: Tensor, flow: Tensor | None) -> Tensor:
         parts = [condition]
-        if look is not None and model.schema.labels is not None:
-            parts.append(look(condition[:, : len(model.schema.labels)].argmax(1)).to(condition))
+        if look is not None:
+            parts.append(look(_objects(condition, model.schema.labels)).to(condition))
         if model.architecture.given_flow:  # that of observed frames is not looked at: they are there
             parts.append(condition.new_zeros(futures, 2, *condition.shape[2:]) if flow is None else flow)
         return torch.cat(parts, dim=1)
 
     first = [frame.expand(futures, -1, -1, -1) for frame in pictures(seen, size, device)]
     return islice(stream(model, conditions(), first), len(first), None)
+
+
+def _objects(condition: Tensor, labels: LabelSchema | None) -> Tensor:
+    """(B, H, W), what can have a look of its own: all of a class, or the whole of a picture."""
+    if labels is None:
+        return torch.zeros_like(condition[:, 0], dtype=torch.int64)
+    return condition[:, : len(labels)].argmax(1)
 
 
 def enlarged(soft: Tensor, labels: LabelSchema | None, size: Size) -> Tensor:
@@ -181,20 +189,19 @@ class Adapter:
     not, or the other way round. Missing ones are those of the connected components of foreground classes."""
 
     def __init__(self, schema: ConditionSchema, wanted: ConditionSchema, futures: int) -> None:
-        assert schema.labels is not None
-        self.classes = schema.labels
+        self._labels = schema.labels
         self._has, self._wants = schema.instances, wanted.instances
         self._trackers = [ObjectTracker() for _ in range(futures)]
 
     def __call__(self, hard: Tensor) -> Tensor:
         """(B, C, H, W) of the forecaster to (B, C', H, W) of the renderer."""
-        if self._has == self._wants:
+        if self._labels is None or self._has == self._wants:
             return hard
-        classes = hard[:, : len(self.classes)]
+        classes = hard[:, : len(self._labels)]
         if not self._wants:
             return classes
         objects = [
-            torch.from_numpy(tracker.components(one.argmax(0).cpu().numpy(), self.classes.foreground))
+            torch.from_numpy(tracker.components(one.argmax(0).cpu().numpy(), self._labels.foreground))
             for tracker, one in zip(self._trackers, classes, strict=True)
         ]
         return torch.cat([classes, instance_edges(torch.stack(objects)).to(classes)], dim=1)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vid2vid.conditions import ConditionSchema, LabelSchema, check_classes
+from vid2vid.conditions import ConditionSchema, LabelSchema, check_alike, check_classes
 from vid2vid.data import Dataset
 from vid2vid.data.dataset import Clip, ClipFrames
 from vid2vid.data.layout import find_clips
@@ -23,9 +23,10 @@ from vid2vid.evaluation.notes import machine, versions
 from vid2vid.evaluation.report import write_report
 from vid2vid.evaluation.scoring import describe
 from vid2vid.flow import FlowEstimator
+from vid2vid.inference.accelerate import accelerate
 from vid2vid.prediction.baselines import copy_last, inertia
 from vid2vid.prediction.pair import Pair, open_forecaster
-from vid2vid.prediction.past import check_observed, encoded
+from vid2vid.prediction.past import FRAMES, check_observed, encoded
 from vid2vid.prediction.protocol import Judge, Start, Tally, horizons, starts
 from vid2vid.prediction.rollout import Forecast, Future, draw_noise, render
 from vid2vid.prediction.table import REAL, Strip
@@ -35,7 +36,7 @@ from vid2vid.video import make_folder, resize_picture
 from vid2vid.zoo import Model
 
 FORMAT = 1
-TAKEN = (REAL, "forecast", "copy", "flow", "inertia", "true labels")
+TAKEN = (REAL, "forecast", "copy", "flow", "inertia")
 Tallies = dict[str, tuple[type[FrameMetric], Tally]]
 Predictor = Callable[[ClipFrames, Clip, Start], Iterator[Future]]
 """Observed frames to a future; also told which clip and where, for those who know the truth."""
@@ -67,9 +68,9 @@ def score(
 
     Args:
         forecaster: None: baselines alone. renderer: as for ``predict``.
-        clips: a clip, or a dataset; with label maps, unless only frames are compared.
+        clips: a clip, or a dataset; with label maps or pictures, unless only frames are compared.
         out: folder for ``report.json`` and pictures of one start, ``frames.png`` and ``labels.png``.
-        beside: further forecasters, NAME=FOLDER each; those of label maps share the renderer.
+        beside: further forecasters, NAME=FOLDER each; those that hold no renderer share the first one's.
         observed: frames seen before each prediction.
         frames: predicted ones.
         targets: the part of each clip that is predicted, such as ``57:``; observed frames may lie before it.
@@ -98,7 +99,12 @@ def score(
     found = starts([len(clip) for clip in dataset.clips], observed, frames, targets, every)
     scored = _scored_size(pair, dataset, size)
     instruments = Instruments.open(flow, lpips, None, (), where)
-    systems = _systems(pair, forecasters, dataset, scored, instruments)
+    renderers = {name: _renderer_of(model, pair, precision, path) for name, model in forecasters.items()}
+    forecasts = {
+        name: Forecast(model, renderers[name], scored, where, instruments.estimator)
+        for name, model in forecasters.items()
+    }
+    systems = _systems(pair, forecasts, dataset, scored, instruments)
     make_folder(Path(out))
     tallies, strip = _measured(systems, dataset, found, observed, scored, instruments, progress)
     report = {
@@ -127,19 +133,32 @@ def score(
 def _named(word: str, pair: Pair, device: torch.device) -> tuple[str, Model]:
     """A further forecaster, NAME=FOLDER."""
     name, equals, folder = word.partition("=")
-    if not (name and equals and folder) or name in TAKEN:
+    if not (name and equals and folder) or name in TAKEN or name.startswith("true "):
         raise UserError(f"--beside {word}: write NAME=FOLDER, with another name than {', '.join(TAKEN)}")
     model = open_forecaster(folder, device)
-    if pair.renderer is not None and model.schema.labels is not None:
-        assert pair.renderer.schema.labels is not None
-        check_classes(model.schema.labels, pair.renderer.schema.labels, folder)
+    if pair.renderer is not None and model.shown_by is None and model.schema.name != FRAMES:
+        check_alike(model.schema, pair.renderer.schema, folder)
     return name, model
+
+
+def _renderer_of(model: Model, pair: Pair, precision: str, path: str) -> Model | None:
+    """Who shows what a forecaster says: the renderer it has learnt with, else that of the pair."""
+    if model.schema.name == FRAMES:
+        return None
+    if model is pair.forecaster or model.shown_by is None:
+        return pair.renderer
+    return accelerate(model.shown_by, pair.device, precision, path)[0]
 
 
 def _open(clips: Path | str, models: Sequence[Model]) -> Dataset:
     """The clips, with what the models want to see; without label maps where nobody wants them and there are
     none."""
-    known = [model.schema for model in models if model.schema.labels is not None]
+    known = [model.schema for model in models if model.schema.name != FRAMES]
+    if pictured := [schema for schema in known if schema.labels is None]:
+        dataset = Dataset.open(clips, condition=pictured[0].name)
+        for schema in known:
+            check_alike(schema, dataset.schema, str(clips))
+        return dataset
     labelled = all("labels" in files.strips for files in find_clips(clips))
     if known and not labelled:
         raise UserError(
@@ -172,20 +191,20 @@ def _scored_size(pair: Pair, dataset: Dataset, size: Size | None) -> Size:
 
 
 def _systems(
-    pair: Pair, forecasters: Mapping[str, Model], dataset: Dataset, size: Size, instruments: Instruments
+    pair: Pair, forecasts: Mapping[str, Forecast], dataset: Dataset, size: Size, instruments: Instruments
 ) -> dict[str, Predictor]:
     """By name, in the order of the table: forecasts, baselines, the real labels rendered."""
     schema = dataset.schema if dataset.schema.labels is not None else None
     systems: dict[str, Predictor] = {}
-    for name, model in forecasters.items():
-        renders = pair.renderer if model.schema.labels is not None else None
-        forecast = Forecast(model, renders, size, pair.device, instruments.estimator)
+    for name, forecast in forecasts.items():
         systems[name] = partial(_most_likely, forecast)
     systems["copy"] = lambda seen, *_: copy_last(seen, schema, size)
     for name, in_space in (("flow", False), ("inertia", True)):
         systems[name] = partial(_moving_on, schema, size, instruments.estimator, in_space)
     if pair.renderer is not None and not pair.renderer.architecture.given_flow:
-        systems["true labels"] = partial(_rendered_truth, pair.renderer, size, pair.device)
+        systems[f"true {pair.renderer.schema.name}"] = partial(
+            _rendered_truth, pair.renderer, size, pair.device
+        )
     return systems
 
 
