@@ -192,7 +192,7 @@ def test_models_that_are_not_what_they_should_be_are_refused(street: Path, tmp_p
         (
             build(),
             build(),
-            "the model: is no forecaster; train one with vid2vid train --recipe",
+            "the model: is no forecaster, which comes first; train one: vid2vid train --recipe",
         ),
         (forecaster(), forecaster(), "the renderer: is a forecaster"),
         (forecaster(), build(PICTURES), "the renderer: renders 'densepose', and 'labels' is forecast"),

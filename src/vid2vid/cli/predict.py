@@ -40,10 +40,11 @@ def predict(
 
     Args:
         words (FORECASTER RENDERER CLIP): a forecaster (recipes forecast-tiny and forecast), a renderer of
-            label maps of the same classes, and a clip folder that has label maps; with --annotate also a
-            video or a folder of pictures; with --score also a folder of clips. Without RENDERER label maps
-            alone are predicted, or frames alone by a forecaster of frames; CLIP alone, with --score, is for
-            the baselines
+            label maps of the same classes, and a clip folder that has label maps; or all three of pictures,
+            such as edges/; with --annotate also a video or a folder of frames; with --score also a folder of
+            clips. Without RENDERER the one is taken that the forecaster has learnt with (recipe
+            forecast-tiny-joint), else label maps alone are predicted, or frames alone by a forecaster of
+            frames; CLIP alone, with --score, is for the baselines
         out (X): a video (.mp4, .mkv, .mov, .webm), label maps beside frames; or a folder for it, and for the
             same as PNGs in clips; with --score the folder for report.json and pictures
         observed (N): frames that are seen, 2 to 64
@@ -52,11 +53,11 @@ def predict(
         samples (N): futures: the first is the most likely, others are drawn; the last line tells, by class,
             how many of the first one's pixels the others see otherwise
         seed: of what is drawn
-        annotate (labels:NETWORK): find the label maps of the observed frames, as synthesize does
+        annotate (labels:NETWORK|edges|...): find what describes the observed frames, as synthesize does
         score: hold predictions against what came
         targets (START:STOP): score predictions of this part of each clip; what is observed may lie before it
         every (N): frames from one scored prediction to the next
-        beside (NAME=FORECASTER): score further forecasters, with the same renderer
+        beside (NAME=FORECASTER): score further forecasters, each with the renderer it holds, else the same
         flow: optical flow between the last observed frames, which goes on: dis-fine, dis, raft, raft:FILE
         lpips: perceptual distance: alex, vgg, alex:FILE, vgg:FILE, none; auto takes alex where its weights
             are at hand

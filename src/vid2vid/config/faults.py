@@ -114,7 +114,8 @@ def _forecast_faults(recipe: Recipe) -> Iterator[str]:
         ),
         (
             of_labels or not (loss.cross_entropy or train.futures),
-            "loss.cross_entropy and train.futures: are for a forecaster of label maps",
+            "loss.cross_entropy and train.futures: are for a forecaster of label maps; of pictures take "
+            "forecast-tiny-rgb",
         ),
         (not forecasts or judges.face == "none", "discriminator.face: a forecaster shows no faces"),
         (

@@ -92,5 +92,7 @@ def open_forecaster(model: Model | Path | str, device: torch.device) -> Model:
     found = (model if isinstance(model, Model) else load_model(model, device)).to(device)
     name = "the model" if isinstance(model, Model) else model
     if found.architecture.network != FORECAST:
-        raise UserError(f"{name}: is no forecaster; train one with vid2vid train --recipe forecast-tiny")
+        raise UserError(
+            f"{name}: is no forecaster, which comes first; train one: vid2vid train --recipe forecast-tiny"
+        )
     return found

@@ -66,19 +66,20 @@ def predict(
 
     Args:
         forecaster: a model of the recipes ``forecast``, its folder or its run; there has to be one.
-        renderer: a model of label maps of the same classes; None: label maps alone are predicted, or, by a
+        renderer: a model of label maps of the same classes, or of the pictures that are forecast; None: the
+            one that the forecaster has learnt with, else label maps or pictures alone are predicted, or, by a
             forecaster of frames, frames alone.
-        clip: a clip folder with label maps; with ``annotate`` also a video, or a folder of pictures.
+        clip: a clip folder with label maps or pictures; with ``annotate`` also a video, or frames alone.
         out: a video (.mp4, .mkv, .mov, .webm) of label maps beside frames, observed ones first; or a folder,
             which gets that as ``prediction.mp4`` and the futures as clips, losslessly: ``frames/``,
-            ``labels/`` and ``labels.yaml``; of several futures in ``future-0/`` and so on. Pictures are named
-            like those of the clip where it goes on as far, else by their place in it.
+            ``labels/`` and ``labels.yaml``, or pictures; of several futures in ``future-0/`` and so on. Files
+            are named like those of the clip where it goes on as far, else by their place in it.
         observed: how many frames are seen, 2 to 64.
         start: the place of the first of them; None: they are the clip's last ones.
         frames: how many are predicted.
         samples: futures: the first is the most likely one, others are drawn.
         seed: of what is drawn.
-        annotate: finds the label maps of the observed frames: "labels:NETWORK".
+        annotate: finds what describes the observed frames: "labels:NETWORK", "edges" and so on.
         flow: estimator of the motion last observed, as for training.
         size: (width, height) of the result; default: what the renderer was trained at.
         device: auto, cpu, cuda, cuda:1, mps.

@@ -58,7 +58,7 @@ def starts(
         among = f" among --targets {targets}" if targets else ""
         raise UserError(
             f"--observed {observed}: leaves nothing to predict{among}; the longest clip has {max(lengths)} "
-            "frames"
+            "frames, so observe fewer or give a longer one"
         )
     return found
 

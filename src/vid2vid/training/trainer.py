@@ -157,12 +157,8 @@ class Trainer:
             seen = self._seen(condition, batch, now)
             noise = torch.Generator(self.device).manual_seed(self.recipe.train.seed * 1_000_003 + self.step)
             if isinstance(self.renderer, Forecaster | Joint):
-                real, futures = batch.frames[:, now], self.recipe.train.futures
-                still = seen[:, :, : self.renderer.condition_channels, :1, :1]
-                step = self._step
-                if isinstance(self.renderer, Joint):
-                    real, step = condition[:, now], self.renderer.foresee
-                seen = nearest_future(step, still, state, real, futures, noise, self.team)
+                real = (condition if isinstance(self.renderer, Joint) else batch.frames)[:, now]
+                seen = self._future(seen, real, state, noise)
             outputs: list[GeneratorOutput] = []
             before: list[Tensor] = []
             for t in range(start, stop):
@@ -251,6 +247,12 @@ class Trainer:
         if self.renderer.given_flow:
             seen = torch.cat([seen, batch.flow[:, now]], dim=2)
         return torch.cat([seen, described], dim=2) if isinstance(self.renderer, Joint) else seen
+
+    def _future(self, seen: Tensor, real: Tensor, state: RecurrentState, draw: torch.Generator) -> Tensor:
+        """The noise of some frames, (B, n, Z, 1, 1), for conditions that are to become the real ones."""
+        still = seen[:, :, : self.renderer.condition_channels, :1, :1]
+        step = self.renderer.foresee if isinstance(self.renderer, Joint) else self._step
+        return nearest_future(step, still, state, real, self.recipe.train.futures, draw, self.team)
 
     def _styles(self, batch: VideoBatch, now: slice) -> Tensor:
         assert self.encoder is not None
