@@ -115,6 +115,18 @@ def test_pictures_that_describe_frames_are_forecast_and_rendered_too(
         assert np.array_equal(future.read(2 + k, 3 + k).image[0], np.roll(last, k, 1))  # type: ignore[index]
 
 
+def test_what_describes_a_video_may_be_drawn_on_the_way(street: Path, tmp_path: Path) -> None:
+    edges = ConditionSchema("image", "edges")
+    with open_writer(tmp_path / "v.mp4", 12) as writer:
+        for t in range(5):
+            writer.write(scene(t)[0])
+    predict(forecaster(edges), build(edges), tmp_path / "v.mp4", tmp_path / "out", annotate="edges", frames=2)
+    drawn = [read_picture(file) for file in sorted((tmp_path / "out" / "edges").iterdir())]
+    assert len(drawn) == 6
+    assert drawn[3].any()
+    assert np.array_equal(drawn[5], np.roll(drawn[3], 2, 1))
+
+
 def test_pictures_that_are_missing_are_one_line(street: Path, tmp_path: Path) -> None:
     bare = clip(tmp_path / "bare", 4)
     (bare / "densepose" / "0003.png").unlink()
