@@ -41,9 +41,9 @@ def model(words: tuple[str, ...] = SMALL, **renderer: Any) -> Model:
     recipe = load_recipe(NAME, words)
     torch.manual_seed(0)
     found = Model.build(recipe.model, LABELS, (32, 32), 10)
-    heads = found.renderer.get_submodule("network.flow_mask_head")
+    head = found.renderer.get_submodule("network.mask_head")
     with torch.no_grad():  # untrained it would paint nothing
-        heads.bias.copy_(torch.tensor([0, 0, 3.5]))  # type: ignore[operator, union-attr]
+        head.bias.fill_(3.5)  # type: ignore[operator, union-attr]
     return replace(found, shown_by=build(seed=1, **renderer))
 
 
