@@ -55,6 +55,8 @@ class PlainTrainer(Trainer):
 
     def __init__(self, *args) -> None:  # type: ignore[no-untyped-def]
         super().__init__(*args)
+        for part in (self.renderer, self.objective):
+            part.to(memory_format=torch.contiguous_format)
         train = self.recipe.train
         self.optimiser = torch.optim.Adam(self.learners, train.lr, train.betas, foreach=False)
         self.judge_optimiser = torch.optim.Adam(
