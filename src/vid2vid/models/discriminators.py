@@ -29,7 +29,7 @@ class PatchDiscriminator(nn.Module):
             if 0 < i <= layers:
                 parts.append(InstanceNorm())
             if i <= layers:
-                parts.append(nn.LeakyReLU(0.2))
+                parts.append(nn.LeakyReLU(0.2, inplace=True))
             blocks.append(nn.Sequential(*parts))
         self.blocks = nn.ModuleList(blocks)
 
