@@ -7,7 +7,8 @@ so the same number of frames learnt; the second with ``train.rollout`` and ``tra
 renders a street that neither has seen, ``--frames`` long, without a pause. For every window of fifty frames:
 the distance of its mean colour to the real one (Delta E), and its sharpness (gradient energy) as a ratio to
 the real one. A street is not everywhere as hard to paint, so the last window is also made by a stream that
-begins a window before it, and has come to its own frame 50 there: what differs between the two is drift alone.
+begins a window before it and has come to its own frame 50 there: what differs between the two is drift
+alone.
 """
 
 from __future__ import annotations

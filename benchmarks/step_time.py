@@ -31,6 +31,7 @@ from vid2vid.config import load_recipe
 from vid2vid.device import pick_device
 from vid2vid.losses.gan import feature_matching, least_squares
 from vid2vid.losses.objective import Chunk, Losses, Objective
+from vid2vid.models.layers import put_in_order
 from vid2vid.training.compiling import compile_networks
 from vid2vid.training.trainer import Metrics, Trainer
 from vid2vid.types import VideoBatch
@@ -59,7 +60,7 @@ class PlainTrainer(Trainer):
     def __init__(self, *args) -> None:  # type: ignore[no-untyped-def]
         super().__init__(*args)
         for part in (self.renderer, self.objective):
-            part.to(memory_format=torch.contiguous_format)
+            put_in_order(part, torch.contiguous_format)
         train = self.recipe.train
         self.optimiser = torch.optim.Adam(self.learners, train.lr, train.betas, foreach=False)
         self.judge_optimiser = torch.optim.Adam(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vid2vid.models.discriminators import MultiScaleDiscriminator
-from vid2vid.models.layers import InstanceNorm, MirrorConv, channels_come_last
+from vid2vid.models.layers import InstanceNorm, MirrorConv, Upsampling, channels_come_last, put_in_order
 from vid2vid.models.renderer import Renderer
 
 LAST = torch.channels_last
@@ -30,7 +30,8 @@ def equal(ones: list[Tensor], others: list[Tensor]) -> None:
 @pytest.mark.parametrize("height", [8, 9, 10])
 def test_several_rows_at_once_are_the_convolution(outputs: int, kernel: int, height: int) -> None:
     plain = MirrorConv(5, outputs, kernel).double()
-    last = copy.deepcopy(plain).to(memory_format=LAST)
+    last = copy.deepcopy(plain)
+    put_in_order(last)
     x = torch.randn(2, 5, height, 11, dtype=torch.float64)
     one, other = plain(x), last(x.contiguous(memory_format=LAST))
     equal([one, *gradients([one], plain)], [other, *gradients([other], last)])
@@ -48,10 +49,11 @@ def test_every_image_is_normalised_by_itself(images: int) -> None:
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
-def test_a_network_is_the_same_in_either_order(upsampling: str) -> None:
+def test_a_network_is_the_same_in_either_order(upsampling: Upsampling) -> None:
     torch.manual_seed(0)
     plain = Renderer(6, width=4, blocks=2, foreground_channels=(1,), upsampling=upsampling).double()
-    last = copy.deepcopy(plain).to(memory_format=LAST)
+    last = copy.deepcopy(plain)
+    put_in_order(last)
     condition = torch.rand(1, 6, 32, 40, dtype=torch.float64)
     frames = torch.rand(1, 2, 3, 32, 40, dtype=torch.float64)
     results = []
@@ -66,7 +68,8 @@ def test_a_network_is_the_same_in_either_order(upsampling: str) -> None:
 
 def test_a_discriminator_is_the_same_in_either_order() -> None:
     plain = MultiScaleDiscriminator(5, width=4).double()
-    last = copy.deepcopy(plain).to(memory_format=LAST)
+    last = copy.deepcopy(plain)
+    put_in_order(last)
     pictures = torch.rand(3, 5, 40, 48, dtype=torch.float64)
     results = []
     for network in (plain, last):

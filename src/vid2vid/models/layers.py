@@ -39,8 +39,15 @@ def ordered_like(x: Tensor, network: nn.Module) -> Tensor:
     return x.contiguous(memory_format=CHANNELS_LAST) if channels_come_last(weight) else x
 
 
+def put_in_order(network: nn.Module, order: torch.memory_format = CHANNELS_LAST) -> None:
+    """Lays the weights of convolutions in this order; values, and what is known of them, stay."""
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=order)
+
+
 def channels_come_last(x: Tensor) -> bool:
-    """Whether the numbers of x (B, C, H, W) lie pixel by pixel: see ``training.trainer``."""
+    """Whether the numbers of x (B, C, H, W) lie pixel by pixel."""
     return x.is_contiguous(memory_format=CHANNELS_LAST) and not x.is_contiguous()
 
 

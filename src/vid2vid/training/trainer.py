@@ -20,6 +20,7 @@ from vid2vid.flow import photometric_confidence
 from vid2vid.losses.objective import Chunk, Losses, build_objective
 from vid2vid.losses.temporal import TemporalWindow
 from vid2vid.models.forecaster import Forecaster
+from vid2vid.models.layers import put_in_order
 from vid2vid.models.renderer import Renderer
 from vid2vid.training.budget import given_frames, rolled_frames
 from vid2vid.training.distributed import ALONE, Team
@@ -77,7 +78,7 @@ class Trainer:
         self.objective.mean = team.mean
         if device.type == "cpu":  # whose convolutions take two thirds of the time, pixel by pixel
             for part in filter(None, (self.renderer, self.encoder, self.objective)):
-                part.to(memory_format=torch.channels_last)
+                put_in_order(part)
         self.average: AveragedModel | None = None
         if recipe.train.ema:
             self.average = AveragedModel(
