@@ -2,11 +2,12 @@
 
     python benchmarks/step_time.py --threads 2 --out benchmarks/results/step_time.json
 
-Both train the network of recipe ``paper`` at width 16 (discriminators at 32, two temporal scales, no VGG) on
-256x192 label maps of a street: the same weights to begin with, the same frames, the same losses. The plain
-step judges the real frames once for each picture they are compared with, and every picture made twice:
-detached for the discriminators, and once more for the generator, whose backward pass goes through the
-discriminators' weights too; Adam goes from weight to weight. The two take turns, sequence by sequence, so
+Both train the network of recipe ``paper`` at width 16 (discriminators at 32, two temporal scales, no VGG; two
+halvings and no network for the foreground, unless ``key=value`` words say otherwise) on 256x192 label maps of
+a street: the same weights to begin with, the same frames, the same losses. The plain step judges the real
+frames once for each picture they are compared with, and every picture made twice: detached for the
+discriminators, and once more for the generator, whose backward pass goes through the discriminators' weights
+too; Adam goes from weight to weight, and channels come first. The two take turns, sequence by sequence, so
 that whatever else the machine does hits both. ``--variants`` adds settings of ours to compare. On a machine
 that others use as well, the processor's seconds (of all threads) say more than the clock's.
 """
@@ -30,6 +31,7 @@ from vid2vid.config import load_recipe
 from vid2vid.device import pick_device
 from vid2vid.losses.gan import feature_matching, least_squares
 from vid2vid.losses.objective import Chunk, Losses, Objective
+from vid2vid.models.layers import put_in_order
 from vid2vid.training.compiling import compile_networks
 from vid2vid.training.trainer import Metrics, Trainer
 from vid2vid.types import VideoBatch
@@ -41,6 +43,8 @@ SETTINGS = (
     "discriminator.width=32",
     "discriminator.temporal_scales=2",
     "loss.perceptual=0",
+    "model.downs=2",
+    "model.foreground=false",
 )
 VARIANTS = {
     "float32": (),
@@ -55,6 +59,8 @@ class PlainTrainer(Trainer):
 
     def __init__(self, *args) -> None:  # type: ignore[no-untyped-def]
         super().__init__(*args)
+        for part in (self.renderer, self.objective):
+            put_in_order(part, torch.contiguous_format)
         train = self.recipe.train
         self.optimiser = torch.optim.Adam(self.learners, train.lr, train.betas, foreach=False)
         self.judge_optimiser = torch.optim.Adam(
@@ -158,7 +164,8 @@ def timed(trainer: Trainer, batch: VideoBatch) -> tuple[float, float, Metrics]:
 
 
 def rows(args: argparse.Namespace, device: torch.device) -> Iterator[dict]:
-    overrides = (*SETTINGS, f"data.size=[{args.size[0]},{args.size[1]}]", f"data.sequence={args.frames}")
+    size = f"data.size=[{args.size[0]},{args.size[1]}]"
+    overrides = (*SETTINGS, size, f"data.sequence={args.frames}", *args.overrides)
     batch = street(args.frames, tuple(args.size), device)
     trainers = {"plain": build(PlainTrainer, overrides, device)}
     for name in args.variants:
@@ -202,13 +209,14 @@ def main() -> None:
     words.add_argument("--threads", type=int, default=torch.get_num_threads())
     words.add_argument("--device", default="cpu")
     words.add_argument("--out", type=Path)
+    words.add_argument("overrides", nargs="*", help="key=value words, after --")
     args = words.parse_args()
     torch.set_num_threads(args.threads)
     results = {
         "machine": describe(),
         "size": list(args.size),
         "frames of a sequence": args.frames,
-        "settings": list(SETTINGS),
+        "settings": [*SETTINGS, *args.overrides],
         "rows": list(rows(args, pick_device(args.device))),
     }
     tell(results, args.out)

@@ -45,7 +45,8 @@ def spoil(tensor: Tensor, chance: random.Random) -> Tensor:
     """The same with one value that is not finite."""
     spoilt = tensor.detach().clone() if tensor.is_leaf else tensor.clone()
     with torch.no_grad():
-        spoilt.view(-1)[chance.randrange(spoilt.numel())] = chance.choice([math.nan, math.inf, -math.inf])
+        place = torch.unravel_index(torch.tensor(chance.randrange(spoilt.numel())), spoilt.shape)
+        spoilt[place] = chance.choice([math.nan, math.inf, -math.inf])
     return spoilt
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vid2vid.models.layers import InstanceNorm, initialise, pool
+from vid2vid.models.layers import InstanceNorm, initialise, ordered_like, pool
 
 Judgement = list[list[Tensor]]
 """Per scale, the full resolution first: the activations of every layer, the last being the verdict."""
@@ -29,7 +29,7 @@ class PatchDiscriminator(nn.Module):
             if 0 < i <= layers:
                 parts.append(InstanceNorm())
             if i <= layers:
-                parts.append(nn.LeakyReLU(0.2))
+                parts.append(nn.LeakyReLU(0.2, inplace=True))
             blocks.append(nn.Sequential(*parts))
         self.blocks = nn.ModuleList(blocks)
 
@@ -61,7 +61,7 @@ class MultiScaleDiscriminator(nn.Module):
                 spectral_norm(module)
 
     def forward(self, x: Tensor) -> Judgement:
-        judgement = []
+        judgement, x = [], ordered_like(x, self)
         for i, scale in enumerate(self.scales):
             x = pool(x) if i else x
             judgement.append(scale(x))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+CHANNELS_LAST = torch.channels_last
+LANES = 16
+"""Numbers that a processor takes at once."""
 Upsampling = Literal["transposed", "resize"]
 """How decoders double the size: ``transposed`` convolutions as published, or ``resize`` (nearest neighbour,
 then a convolution), which cannot draw checkerboards."""
@@ -27,17 +32,66 @@ def pad_to_multiple(x: Tensor, multiple: int, least: int) -> Tensor:
     return F.pad(x, (0, right, 0, down), mode="reflect" if reflects else "replicate")
 
 
+def ordered_like(x: Tensor, network: nn.Module) -> Tensor:
+    """x (B, C, H, W) with its numbers in the order that the network's weights have (channels first or last),
+    so that all that is made of it keeps to that."""
+    weight = next(network.parameters())
+    return x.contiguous(memory_format=CHANNELS_LAST) if channels_come_last(weight) else x
+
+
+def put_in_order(network: nn.Module, order: torch.memory_format = CHANNELS_LAST) -> None:
+    """Lays the weights of convolutions in this order; values, and what is known of them, stay."""
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=order)
+
+
+def channels_come_last(x: Tensor) -> bool:
+    """Whether the numbers of x (B, C, H, W) lie pixel by pixel."""
+    return x.is_contiguous(memory_format=CHANNELS_LAST) and not x.is_contiguous()
+
+
 class InstanceNorm(nn.Module):
     """Normalises every channel of every image by its own mean and variance (no affine part, eps 1e-5)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.instance_norm(x)
+        if not channels_come_last(x):
+            return F.instance_norm(x)
+        # ``instance_norm`` would bring the channels first. An image is a batch of its own.
+        images = [F.batch_norm(image, None, None, training=True) for image in x.split(1)]
+        return torch.cat(images) if len(images) > 1 else images[0]
+
+
+class MirrorConv(nn.Conv2d):
+    """A convolution that pads by reflection and keeps the size.
+
+    Where channels come last, few outputs leave most of the lanes of a processor empty. Then several rows of
+    them are made at once, by a kernel that is so much taller and strides as far: a head of three channels
+    takes half the time.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int) -> None:
+        super().__init__(channels_in, channels_out, kernel, padding=kernel // 2, padding_mode="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = math.gcd(1 << max(1, LANES // self.out_channels).bit_length() - 1, x.shape[-2])
+        if rows == 1 or not channels_come_last(self.weight):
+            return super().forward(x)
+        kernels = [F.pad(self.weight, (0, 0, row, rows - 1 - row)) for row in range(rows)]
+        weight = torch.cat(kernels).contiguous(memory_format=CHANNELS_LAST)
+        bias = None if self.bias is None else self.bias.repeat(rows)
+        x = F.pad(x, self._reversed_padding_repeated_twice, mode="reflect")
+        made = F.conv2d(x, weight, bias, stride=(rows, 1)).unflatten(1, (rows, self.out_channels))
+        return made.permute(0, 3, 1, 4, 2).flatten(1, 2).permute(0, 3, 1, 2)
 
 
 def conv_block(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution, instance norm, ReLU. Pads by reflection, and by zeros where it strides, as published."""
-    padding: Literal["zeros", "reflect"] = "reflect" if stride == 1 else "zeros"
-    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, padding_mode=padding)
+    conv: nn.Conv2d
+    if stride == 1:
+        conv = MirrorConv(channels_in, channels_out, kernel)
+    else:
+        conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2)
     return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
 
 
@@ -54,7 +108,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        second = MirrorConv(channels, channels, 3)
         self.block = nn.Sequential(*conv_block(channels, channels, 3), second, InstanceNorm())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +139,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features (B, width * 2**i, H / 2**i, W / 2**i): i = 0 ... downs with ``skips``, else the last."""
-        features = [self.stem(x)]
+        features = [self.stem(ordered_like(x, self))]
         for halving in self.halvings:
             features.append(halving(features[-1]))
             if not self.skips:
@@ -121,7 +175,7 @@ class Decoder(nn.Module):
 
 def head(width: int, channels: int, kernel: int = 7) -> nn.Conv2d:
     """One convolution from features to pictures, flows or masks; the caller applies what bounds them."""
-    return nn.Conv2d(width, channels, kernel, padding=kernel // 2, padding_mode="reflect")
+    return MirrorConv(width, channels, kernel)
 
 
 def initialise(network: nn.Module, std: float = 0.02) -> None:

@@ -292,5 +292,6 @@ def _restore_moments(trainer: Trainer, path: Path) -> None:
         for key, value in tensors.items():
             owner, number, name = key.split(".")
             if owner == side:
-                state.setdefault(int(number), {})[name] = value
+                like = optimiser.param_groups[0]["params"][int(number)] if value.ndim else value
+                state.setdefault(int(number), {})[name] = torch.empty_like(like).copy_(value)
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +58,22 @@ class RunLog:
         except OSError as error:
             raise writing_failed(self._path, error) from error
 
+    def show(self, step: int, pictures: Sequence[np.ndarray], rate: float) -> None:
+        """A sample video, (H, W, 3) uint8 RGB each, as a moving picture in TensorBoard."""
+        if self._board is None:
+            return
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        height, width, colours = pictures[0].shape
+        image = Summary.Image(
+            height=height, width=width, colorspace=colours, encoded_image_string=_moving(pictures, rate)
+        )
+        summary = Summary(value=[Summary.Value(tag="sample", image=image)])
+        try:
+            self._board.file_writer.add_summary(summary, step)
+        except OSError as error:
+            raise writing_failed(self._path, error) from error
+
     def __enter__(self) -> RunLog:
         return self
 
@@ -84,11 +102,25 @@ def _forget_after(path: Path, step: int) -> None:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
-def write_sample(path: Path, renderer: AnyRenderer, model: Model, clip: Clip) -> None:
-    """A video of the condition, the real frames and the synthesis side by side; see ``Rendered``.
+def _moving(pictures: Sequence[np.ndarray], rate: float) -> bytes:
+    """A GIF, the one kind of video that TensorBoard shows."""
+    from PIL import Image
+
+    first, *others = (Image.fromarray(picture) for picture in pictures)
+    encoded = io.BytesIO()
+    first.save(encoded, "GIF", save_all=True, append_images=others, duration=1000 / rate, loop=0)
+    return encoded.getvalue()
+
+
+def write_sample(path: Path, renderer: AnyRenderer, model: Model, clip: Clip) -> list[np.ndarray]:
+    """A video of the condition, the real frames and the synthesis side by side, and its pictures; see
+    ``Rendered``.
 
     It starts from real frames where the model keeps a history.
     """
+    pictures = []
     with VideoWriter(path, model.rate) as writer:
         for shown in render(renderer, model, clip, min(len(clip), SAMPLE_FRAMES)):
-            writer.write(np.concatenate(shown, axis=1))
+            pictures.append(np.concatenate(shown, axis=1))
+            writer.write(pictures[-1])
+    return pictures

@@ -169,11 +169,11 @@ def _go(run: _Run, progress: Progress, say: Callable[[str], None]) -> type[Keybo
     """To the end, or until somebody asks to stop: the error to leave with."""
     trainer, team = run.trainer, run.trainer.team
     log = RunLog(run.out, trainer.step) if team.leads else nullcontext()
-    with log as written, stoppable(say, ECHO if team.size > 1 else 0) as asked_here:
+    with log as run.log, stoppable(say, ECHO if team.size > 1 else 0) as asked_here:
         asked = team.agreed(asked_here)
         for metrics in run.steps(asked):
-            if written is not None:
-                written.write(trainer.step, trainer.frames, metrics)
+            if run.log is not None:
+                run.log.write(trainer.step, trainer.frames, metrics)
             progress(trainer.step, run.settings.train.steps, _note(metrics))
             for line in trainer.verdicts.warnings():
                 say(line)
@@ -183,7 +183,8 @@ def _go(run: _Run, progress: Progress, say: Callable[[str], None]) -> type[Keybo
 
 
 class _Run:
-    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card."""
+    """A run folder and what trains in it. held_out: what it is scored on; about: facts for the model card;
+    log: where what is to be watched is told."""
 
     def __init__(
         self,
@@ -195,6 +196,7 @@ class _Run:
         team: Team,
         teacher: Teacher | None,
     ) -> None:
+        self.log: RunLog | None = None
         self.command, self.out, self.settings = order.command, order.out, order.settings
         self.data, self.held_out, settings = data, held_out, order.settings
         torch.manual_seed(settings.train.seed)
@@ -294,7 +296,9 @@ class _Run:
         folder = self.out / "samples"
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{self.trainer.step:07d}.mp4"
-        write_sample(path, self.trainer.result, self.model, self.data.clips[0])
+        pictures = write_sample(path, self.trainer.result, self.model, self.data.clips[0])
+        if self.log is not None:
+            self.log.show(self.trainer.step, pictures, float(self.model.rate))
         self._write_page()
 
     def _write_page(self) -> None:
