@@ -47,7 +47,13 @@ def parts(model: Model) -> dict[str, list[nn.Parameter]]:
 
 def _part(name: str) -> str:
     """Of a renderer's weight, by the names of the modules it lies in."""
-    words = (("foreground", "foreground"), ("flow", "flow"), ("flow", "mask"), ("encoder", "encode"))
+    words = (
+        ("foreground", "foreground"),
+        ("flow", "flow"),
+        ("flow", "mask"),
+        ("flow", "swerve"),  # a forecaster's
+        ("encoder", "encode"),
+    )
     for part, word in words:
         if word in name:
             return part
