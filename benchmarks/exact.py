@@ -5,19 +5,22 @@
 The network of recipe ``paper`` at width 64 with 35 labels and object borders renders the synthetic city at
 512x256, from two given frames on. Plain float32, all savings and each saving by itself take turns, frame by
 frame, each fed the history of the plain path, so that whatever else the machine does hits all; where others
-use it too, the processor's seconds (of all threads) say more than the clock's. ``least psnr`` is the worst
-frame's. Then a trained model renders ``--drift`` frames on its own history, plain and faster.
+use it too, the processor's seconds (of all threads) say more than the clock's. ``--openvino`` has the plain
+network run by OpenVINO beside them. ``least psnr`` is the worst frame's. Then a trained model renders
+``--drift`` frames on its own history, plain and faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from machine import describe, tell
@@ -29,8 +32,12 @@ from vid2vid.config import load_recipe
 from vid2vid.data.city.drive import City
 from vid2vid.inference.exact import SAVINGS, exactly_faster
 from vid2vid.inference.exact.labels import LabelMaps
+from vid2vid.inference.export import trace
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import to_tensor
+from vid2vid.zoo.exported import openvino_file
+from vid2vid.zoo.exported.ports import step_ports
+from vid2vid.zoo.exported.renderer import ExportedRenderer
 from vid2vid.zoo.folder import build_renderer
 
 CLASSES, CAR = 35, 8
@@ -54,6 +61,16 @@ def psnr(one: Tensor, other: Tensor) -> float:
     return -10 * torch.log10(((one - other) / 2).square().mean().clamp_min(1e-12)).item()
 
 
+def by_openvino(renderer: Renderer, size: tuple[int, int]) -> ExportedRenderer:
+    """The same network, its step a file that OpenVINO runs."""
+    ports = step_ports(copy.deepcopy(renderer).to("meta"), size)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / openvino_file.FILE
+        openvino_file.write(trace(renderer, ports), ports, path)
+        run = openvino_file.open_file(path, ports, torch.device("cpu"))
+    return ExportedRenderer(renderer, run, ports, "openvino", {})
+
+
 def timed(renderer: Renderer, condition: Tensor, state):  # type: ignore[no-untyped-def]
     begun, before = time.perf_counter(), time.process_time()
     output, following = renderer.step(condition, state)
@@ -67,6 +84,8 @@ def rows(args: argparse.Namespace) -> Iterator[dict]:
     renderers = {"plain": plain, "all": exactly_faster(plain)}
     if not args.briefly:
         renderers |= {saving: exactly_faster(plain, [saving]) for saving in SAVINGS}
+    if args.openvino:
+        renderers["openvino"] = by_openvino(plain, tuple(args.size))
     times, errors = defaultdict(list), defaultdict(list)
     state = plain.init_state(torch.stack(conditions[:2], 1), pictures[:, :2])
     maps = LabelMaps.read(torch.cat(conditions[:3], 1), CLASSES + 1, 7)
@@ -124,6 +143,7 @@ def main() -> None:
     words.add_argument("--size", type=int, nargs=2, default=(512, 256))
     words.add_argument("--frames", type=int, default=5, help="that are timed")
     words.add_argument("--briefly", action="store_true", help="plain and all savings only")
+    words.add_argument("--openvino", action="store_true", help="too: the plain network run by it")
     words.add_argument("--threads", type=int, default=torch.get_num_threads())
     words.add_argument("--model", default="city", help="trained, of the synthetic city's labels")
     words.add_argument("--drift", type=int, default=100)
