@@ -7,7 +7,7 @@ The network of recipe ``paper`` at width 64 with 35 labels and object borders re
 frame, each fed the history of the plain path, so that whatever else the machine does hits all; where others
 use it too, the processor's seconds (of all threads) say more than the clock's. ``--openvino`` has the plain
 network run by OpenVINO beside them. ``least psnr`` is the worst frame's. Then a trained model renders
-``--drift`` frames on its own history, plain and faster.
+``--drift`` frames on its own history, plain and faster: of the city, or of a clip, played there and back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,11 +30,13 @@ import vid2vid
 from vid2vid.conditions.instances import instance_edges
 from vid2vid.config import load_recipe
 from vid2vid.data.city.drive import City
+from vid2vid.inference import ConditionSource
 from vid2vid.inference.exact import SAVINGS, exactly_faster
 from vid2vid.inference.exact.labels import LabelMaps
 from vid2vid.inference.export import trace
 from vid2vid.models.renderer import Renderer
 from vid2vid.types import to_tensor
+from vid2vid.zoo import Model
 from vid2vid.zoo.exported import openvino_file
 from vid2vid.zoo.exported.ports import step_ports
 from vid2vid.zoo.exported.renderer import ExportedRenderer
@@ -116,11 +118,22 @@ def rows(args: argparse.Namespace) -> Iterator[dict]:
         }
 
 
-def drift(name: str, frames: int) -> dict:
+def there_and_back(clip: Path, model: Model, frames: int) -> list[Tensor]:
+    """Encoded conditions of a clip, (1, C, H, W), which turns round at its ends."""
+    shown = [
+        x.encode(model.schema, torch.device("cpu")) for x in ConditionSource(clip, model.schema, model.size)
+    ]
+    return list(islice(cycle(shown + shown[-2:0:-1]), frames))
+
+
+def drift(name: str, frames: int, clip: Path | None) -> dict:
     """A trained model on its own history: how far plain and faster are apart after so many frames."""
     model = vid2vid.load(name)
     schema, size = model.schema, model.size
-    conditions, _ = street(size, frames, schema.channels)
+    if clip is None:
+        conditions, _ = street(size, frames, schema.channels)
+    else:
+        conditions = there_and_back(clip, model, frames)
     ways = {"plain": model.renderer.eval(), "faster": exactly_faster(model.renderer)}
     states = {way: renderer.init_state(conditions[0]) for way, renderer in ways.items()}
     apart = []
@@ -133,7 +146,9 @@ def drift(name: str, frames: int) -> dict:
     shown = [n for n in (1, 10, 50, 100) if n <= frames]
     return {
         "model": name,
+        "clip": clip.name if clip else "the city",
         "size": list(size),
+        "least psnr": round(min(apart), 1),
         "psnr after frames": {n: round(apart[n - 1], 1) for n in shown},
     }
 
@@ -145,7 +160,8 @@ def main() -> None:
     words.add_argument("--briefly", action="store_true", help="plain and all savings only")
     words.add_argument("--openvino", action="store_true", help="too: the plain network run by it")
     words.add_argument("--threads", type=int, default=torch.get_num_threads())
-    words.add_argument("--model", default="city", help="trained, of the synthetic city's labels")
+    words.add_argument("--model", default="city", help="trained; of the synthetic city's labels, or --clip's")
+    words.add_argument("--clip", type=Path)
     words.add_argument("--drift", type=int, default=100)
     words.add_argument("--out", type=Path)
     args = words.parse_args()
@@ -155,7 +171,7 @@ def main() -> None:
             "machine": describe(),
             "size": list(args.size),
             "rows": list(rows(args)),
-            "own history": drift(args.model, args.drift),
+            "own history": drift(args.model, args.drift, args.clip),
         }
     tell(results, args.out)
 
