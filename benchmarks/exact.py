@@ -156,13 +156,13 @@ def drift(name: str, frames: int, clip: Path | None) -> dict:
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--size", type=int, nargs=2, default=(512, 256))
-    words.add_argument("--frames", type=int, default=5, help="that are timed")
+    words.add_argument("--frames", type=int, default=5, help="that are timed; 0: none")
     words.add_argument("--briefly", action="store_true", help="plain and all savings only")
     words.add_argument("--openvino", action="store_true", help="too: the plain network run by it")
     words.add_argument("--threads", type=int, default=torch.get_num_threads())
     words.add_argument("--model", default="city", help="trained; of the synthetic city's labels, or --clip's")
     words.add_argument("--clip", type=Path)
-    words.add_argument("--drift", type=int, default=100)
+    words.add_argument("--drift", type=int, default=100, help="frames; 0: none")
     words.add_argument("--out", type=Path)
     args = words.parse_args()
     torch.set_num_threads(args.threads)
@@ -170,8 +170,8 @@ def main() -> None:
         results = {
             "machine": describe(),
             "size": list(args.size),
-            "rows": list(rows(args)),
-            "own history": drift(args.model, args.drift, args.clip),
+            "rows": list(rows(args)) if args.frames else [],
+            "own history": drift(args.model, args.drift, args.clip) if args.drift else None,
         }
     tell(results, args.out)
 
