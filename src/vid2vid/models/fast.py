@@ -7,10 +7,9 @@ What it makes is equation 4 as it stands,
 but no feature has more than half the size of a frame, and nearly all work is done at a sixteenth. A condition
 is seen through one convolution that strides, which on label maps is a sum of table rows, four for each place;
 past conditions are remembered at half the size. One network serves picture, mask and flow; the flow, which is
-smooth, leaves it at a quarter of the size. The head paints four pixels at each place of half the size, with
-weights of their own; outlines come from the condition itself, whose four pixels there add to what is painted.
-Foreground classes have no network of their own: what they show is painted anew in every frame by the one
-there is, and never warped.
+smooth, leaves it at a quarter of the size. Outlines come from the condition itself: what each pixel of it
+adds to picture and mask is all that is done at full size. Foreground classes have no network of their own:
+what they show is painted anew in every frame by the one there is, and never warped.
 """
 
 from __future__ import annotations
@@ -29,6 +28,26 @@ from vid2vid.models.renderer import foreground_of, one_more
 from vid2vid.types import GeneratorOutput, RecurrentState
 
 
+class DoublingHead(nn.Conv2d):
+    """A convolution that doubles the size: of each place it makes four, by weights of their own.
+
+    They begin alike, as if the size had been doubled first (nearest neighbour), and learn to differ: no
+    checkerboard to begin with, and detail of a pixel's size where it pays.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, 4 * channels_out, 3, padding=1, padding_mode="reflect")
+
+    @torch.no_grad()
+    def begin_alike(self) -> None:
+        """Gives the four the weights of the first."""
+        self.weight.copy_(self.weight[::4].repeat_interleave(4, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels_in, H, W) to (B, channels_out, 2 H, 2 W)."""
+        return F.pixel_shuffle(super().forward(x), 2)
+
+
 class Sight(nn.Module):
     """What the network sees of conditions: the present one, and past ones, remembered at half the size.
 
@@ -43,14 +62,14 @@ class Sight(nn.Module):
         self.channels, self.history = channels, history
         self.now = nn.Conv2d(channels, width, 2, stride=2)
         self.past = nn.Conv2d(channels * history, width, 1)
-        self.outlines = nn.Conv2d(channels, painted, 2, stride=2, bias=False)
+        self.outlines = nn.Conv2d(channels, painted, 1, bias=False)
 
     def memory(self, conditions: Sequence[Tensor]) -> Tensor:
         """Of L conditions (B, C, H, W), the newest last: (B, L C, H / 2, W / 2)."""
         return torch.cat([F.avg_pool2d(condition, 2) for condition in conditions], dim=1)
 
     def forward(self, condition: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (B, width, H / 2, W / 2); what is added to the head, (B, painted, H / 2, W / 2); and the
+        """Features (B, width, H / 2, W / 2); what each pixel adds to the head, (B, painted, H, W); and the
         memory, with this condition."""
         following = torch.cat([memory[:, self.channels :], self.memory([condition])], dim=1)
         return self.now(condition) + self.past(memory), self.outlines(condition), following
@@ -79,8 +98,7 @@ class FastNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.use_flow = use_flow
-        painted = 4 * (3 + use_flow)  # the four pixels of red, of green, of blue, and of the mask
-        self.encode_conditions = Sight(condition_channels, history, width, painted)
+        self.encode_conditions = Sight(condition_channels, history, width, 3 + use_flow)
         self.encode_frames = nn.Conv2d(3 * history, width, 4, stride=2, padding=1)
         self.encode_stem = nn.Sequential(InstanceNorm(), nn.ReLU(), *conv_block(width, width, 3))
         self.encode_halvings = nn.ModuleList(
@@ -90,18 +108,9 @@ class FastNetwork(nn.Module):
         sizes = [width * 2**i for i in reversed(range(downs))]
         self.narrowings = nn.ModuleList(nn.Conv2d(2 * size, size, 1) for size in sizes)
         self.doublings = nn.ModuleList(conv_block(size, size, 3) for size in sizes)
-        self.image_head = nn.Conv2d(width, painted, 3, padding=1, padding_mode="reflect")
+        self.image_head = DoublingHead(width, 3 + use_flow)  # the mask comes last
         if use_flow:
             self.flow_head = nn.Conv2d(2 * width, 2, 3, padding=1)
-
-    @torch.no_grad()
-    def begin_alike(self) -> None:
-        """Has the four pixels of a place painted alike, each with its own outline, as long as nothing is
-        learnt: no checkerboard to begin with."""
-        head, outlines = self.image_head.weight, self.encode_conditions.outlines.weight
-        head.copy_(head[::4].repeat_interleave(4, 0))
-        own = torch.eye(4, device=outlines.device).view(4, 1, 2, 2)
-        outlines.copy_((outlines[::4, None, :, :1, :1] * own).flatten(0, 1))
 
     def forward(
         self,
@@ -131,7 +140,7 @@ class FastNetwork(nn.Module):
         for narrowing, doubling in zip(self.narrowings, self.doublings, strict=True):
             quarter, x = x, doubling(F.interpolate(narrowing(x), scale_factor=2.0) + features.pop())
 
-        picture = F.pixel_shuffle(self.image_head(x) + outlines, 2)
+        picture = self.image_head(x) + outlines
         raw = torch.tanh(picture[:, :3])
         if first is True or not self.use_flow:
             return GeneratorOutput(frame=raw, raw=raw), memory
@@ -176,7 +185,7 @@ class FastRenderer(nn.Module):
         self.multiple = 2 * 2**downs
         self.network = FastNetwork(condition_channels, history=history, downs=downs, **network)
         initialise(self)
-        self.network.begin_alike()
+        self.network.image_head.begin_alike()
 
     @property
     def networks(self) -> list[nn.Module]:

@@ -24,13 +24,13 @@ class TableSight(nn.Module):
         self.history, self.width = plain.history, plain.now.out_channels
         later = plain.past.weight.detach().unflatten(1, (plain.history, -1)).flip(1).unbind(1)
         spread = [weight.expand(-1, -1, 2, 2) / 4 for weight in later]  # a mean of four, then the weights
-        outlines = plain.outlines.weight.detach()
-        self.weight = torch.cat([plain.now.weight.detach(), *spread, outlines])
-        self.parts = (self.width, self.history * self.width, len(outlines))
+        self.weight = torch.cat([plain.now.weight.detach(), *spread])
         self.table = rows_of(self.weight)
         assert plain.now.bias is not None
         assert plain.past.bias is not None
         self.bias = (plain.now.bias + plain.past.bias).detach()[:, None, None]
+        self.outlines = plain.outlines.weight.detach()
+        self.outline_table = rows_of(self.outlines)
 
     def memory(self, conditions: Sequence[Tensor]) -> Tensor:
         """As of ``Sight``."""
@@ -45,12 +45,14 @@ class TableSight(nn.Module):
         """As of ``Sight``."""
         codes = read_codes(condition)
         if codes is None:
-            made = F.conv2d(condition, self.weight, stride=2)
+            made, outlines = F.conv2d(condition, self.weight, stride=2), F.conv2d(condition, self.outlines)
         else:
             made = _looked_up(F.pixel_unshuffle(codes, 2), self.table)
-        now, owed, outlines = made.split(self.parts, dim=1)
+            outlines = _looked_up(codes, self.outline_table)
+        features = made[:, : self.width] + memory[:, : self.width] + self.bias
+        owed = made[:, self.width :]
         owed[:, : -self.width] += memory[:, self.width :]
-        return now + memory[:, : self.width] + self.bias, outlines, owed
+        return features, outlines, owed
 
 
 def _looked_up(codes: Tensor, table: Tensor) -> Tensor:
@@ -58,5 +60,5 @@ def _looked_up(codes: Tensor, table: Tensor) -> Tensor:
     batch, taps, height, width = codes.shape
     first_rows = len(table) // taps * torch.arange(taps, dtype=torch.int32)
     rows = codes.int().permute(0, 2, 3, 1).reshape(-1, taps) + first_rows
-    made = F.embedding_bag(rows, table, mode="sum")
+    made = table.index_select(0, rows[:, 0]) if taps == 1 else F.embedding_bag(rows, table, mode="sum")
     return made.view(batch, height, width, -1).permute(0, 3, 1, 2).contiguous()
