@@ -29,22 +29,23 @@ from vid2vid.types import GeneratorOutput, RecurrentState
 
 
 class DoublingHead(nn.Conv2d):
-    """What doubling the size (nearest neighbour) and a 3x3 convolution would make, for a quarter of the work.
+    """A convolution that doubles the size: of each place it makes four, by weights of their own.
 
-    Four places that were one see at most four different places: their convolutions run where these lie, with
-    the weights summed that would meet the same value. Unlike free weights for the four, they cannot draw a
-    checkerboard. Beyond the border lies what lies at it.
+    They begin alike, as if the size had been doubled first (nearest neighbour), and learn to differ: no
+    checkerboard to begin with, and detail of a pixel's size where it pays.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(channels_in, channels_out, 3)
+        super().__init__(channels_in, 4 * channels_out, 3, padding=1, padding_mode="reflect")
+
+    @torch.no_grad()
+    def begin_alike(self) -> None:
+        """Gives the four the weights of the first."""
+        self.weight.copy_(self.weight[::4].repeat_interleave(4, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels_in, H, W) to (B, channels_out, 2 H, 2 W)."""
-        four = [weight for rows in _summed(self.weight, 2) for weight in _summed(rows, 3)]
-        summed = torch.stack(four, dim=1).flatten(0, 1)
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), summed, bias), 2)
+        return F.pixel_shuffle(super().forward(x), 2)
 
 
 class Sight(nn.Module):
@@ -143,7 +144,7 @@ class FastNetwork(nn.Module):
         raw = torch.tanh(picture[:, :3])
         if first is True or not self.use_flow:
             return GeneratorOutput(frame=raw, raw=raw), memory
-        flow = F.interpolate(self.flow_head(quarter) * FLOW_SCALE, scale_factor=4.0, mode="bilinear")
+        flow = four_times(self.flow_head(quarter) * FLOW_SCALE)
         mask = torch.sigmoid(picture[:, 3:])
         if foreground is not None:
             mask = torch.maximum(mask, foreground)
@@ -184,6 +185,7 @@ class FastRenderer(nn.Module):
         self.multiple = 2 * 2**downs
         self.network = FastNetwork(condition_channels, history=history, downs=downs, **network)
         initialise(self)
+        self.network.image_head.begin_alike()
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -223,9 +225,13 @@ class FastRenderer(nn.Module):
         return pad_to_multiple(x, self.multiple, 2 * self.multiple)
 
 
-def _summed(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """The three weights of one axis for the first and the second of two places that were one."""
-    before, at, after = weight.split(1, dim)
-    nothing = torch.zeros_like(at)
-    first, second = (before, at + after, nothing), (nothing, before + at, after)
-    return torch.cat(first, dim), torch.cat(second, dim)
+def four_times(x: Tensor) -> Tensor:
+    """Bilinearly to four times the size, (B, C, H, W) to (B, C, 4 H, 4 W), by a convolution: other runtimes
+    take a fraction of the time for it."""
+    place = torch.linspace(0, 3, 4, dtype=x.dtype, device=x.device)
+    before, after = (3 - 2 * place).clamp(min=0) / 8, (2 * place - 3).clamp(min=0) / 8
+    taps = torch.stack([before, 1 - before - after, after], dim=1)
+    weight = (taps[:, None, :, None] * taps[:, None]).flatten(0, 1)
+    each = F.pad(x.flatten(0, 1)[:, None], (1, 1, 1, 1), mode="replicate")
+    made = F.pixel_shuffle(F.conv2d(each, weight[:, None]), 4)
+    return made.flatten(0, 1).unflatten(0, x.shape[:2])

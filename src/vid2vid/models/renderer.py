@@ -6,6 +6,7 @@ Each scale sees the conditions pooled to its size and its *own* last frames; onl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -172,7 +173,10 @@ def _push(history: Tensor, newest: Tensor, length: int) -> Tensor:
 
 def foreground_of(condition: Tensor, channels: Sequence[int]) -> Tensor | None:
     """(B, 1, H, W), 1 where one of these channels of a condition, (B, C, H, W), is; None without any."""
-    return condition[:, list(channels)].sum(1, keepdim=True).clamp(0, 1) if channels else None
+    if not channels:
+        return None
+    # Not by an index of several, which other runtimes turn the whole condition round for.
+    return reduce(torch.add, [condition[:, c : c + 1] for c in channels]).clamp(0, 1)
 
 
 def one_more(filled: int | Tensor, most: int) -> int | Tensor:
