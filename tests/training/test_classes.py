@@ -224,8 +224,10 @@ def test_an_imported_model_goes_on_with_classes_of_its_own(tmp_path: Path) -> No
     said: list[str] = []
     start_from(imported, trained, said.append)
     assert any("; new: crane; not wanted here" in line for line in said)
-    conditions = model.schema.encode(labels=places[labels], instances=arrays["instances"].long())
-    state = trained.renderer.init_state(conditions[None, :2], arrays["real"].float()[None])
-    for k, expected in enumerate(arrays["output"].float()):
-        output, state = trained.renderer.step(conditions[None, k + 2], state)
-        torch.testing.assert_close(output.frame[0], expected, rtol=0, atol=1e-3)
+    encode, double = model.schema.encode, torch.float64
+    conditions = encode(places[labels], arrays["instances"].long(), dtype=double)
+    renderer = trained.renderer.double()
+    state = renderer.init_state(conditions[None, :2], arrays["real"].double()[None])
+    for k, expected in enumerate(arrays["output"].double()):
+        output, state = renderer.step(conditions[None, k + 2], state)
+        torch.testing.assert_close(output.frame[0], expected, rtol=0, atol=2e-6)
