@@ -104,9 +104,7 @@ class ForecastNetwork(nn.Module):
             return GeneratorOutput(raw, raw)
         residual = self._residual(features[-1], prior, noise, SWERVE * k * (k + 1) / 2)
         mask = torch.sigmoid(self.mask_head(self.decode_mask(features)) + UNTAUGHT)
-        if (
-            self.classes
-        ):  # a class has no looks that could change: only what nothing has arrived at is made up
+        if self.classes:  # they have no looks that could change: only what nothing arrived at is made up
             mask = mask * F.max_pool2d(empty, 3, 1, 1)
         warped = warp(prior, residual)
         frame = raw * mask + warped * (1 - mask)
