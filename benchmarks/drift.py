@@ -4,11 +4,11 @@
 
 Two trainings of ``street-tiny`` on the same streets of the synthetic city (128x64), with the same steps and
 so the same number of frames learnt; the second with ``train.rollout`` and ``train.history_noise``. Each
-renders a street that neither has seen, ``--frames`` long, without a pause. For every window of fifty frames:
+renders streets that neither has seen, ``--frames`` long, without a pause. For every window of fifty frames:
 the distance of its mean colour to the real one (Delta E), and its sharpness (gradient energy) as a ratio to
 the real one. A street is not everywhere as hard to paint, so the last window is also made by a stream that
 begins a window before it and has come to its own frame 50 there: what differs between the two is drift
-alone.
+alone. Errors are means over the streets.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -32,18 +33,18 @@ from vid2vid.types import to_picture
 from vid2vid.zoo import Model
 
 STREETS = (11, 12, 13, 14)
-TEST = 1
+TESTS = (1, 2, 3, 4)
 WINDOW = 50
 
 
-def rendered_drift(model: Model, size: tuple[int, int], frames: range) -> dict:
-    """How far colours and sharpness of these frames wander off, made in one go: ``evaluation.Drift``."""
+def rendered_drift(model: Model, size: tuple[int, int], street: int, frames: range) -> list[dict]:
+    """The windows of these frames of a street, made in one go: see ``evaluation.Drift``."""
     classes = model.schema.labels
     assert classes is not None
     real: list[np.ndarray] = []
 
     def conditions() -> Iterator[torch.Tensor]:
-        for frame in islice(City(TEST, size, model.rate).frames(frames.stop), frames.start, None):
+        for frame in islice(City(street, size, model.rate).frames(frames.stop), frames.start, None):
             real[:] = [frame.image]
             item = Described(None, None, classes.indices(frame.labels), frame.instances.astype(np.int64))
             yield item.encode(model.schema, next(model.renderer.parameters()).device)
@@ -51,27 +52,34 @@ def rendered_drift(model: Model, size: tuple[int, int], frames: range) -> dict:
     drift = Drift(WINDOW)
     for made in stream(model, conditions()):
         drift.update(to_picture(made[0]), real[0])
-    return drift.compute()
+    windows: list[dict] = drift.compute()["windows"]
+    return windows
 
 
-def summary(drift: dict, young: dict) -> dict[str, float | None]:
-    """The last window against the first, and against the same frames by a stream that is 50 frames old."""
-    last = drift["windows"][-1]
-    told: dict[str, float | None] = {
-        "colour error, last window": last["colour_from_real"],
-        "sharpness to real, last window": last["gradient_to_real"],
+def errors(windows: list[dict]) -> dict[str, float]:
+    """Of one window of every street: its errors, and its sharpness, in the mean."""
+    sharpness = [window["gradient_to_real"] for window in windows]
+    return {
+        "colour error": fmean(window["colour_from_real"] for window in windows),
+        "sharpness error": fmean(abs(1 - ratio) for ratio in sharpness),
+        "sharpness to real": fmean(sharpness),
     }
-    for name, window in (("first window", drift["windows"][0]), ("last window, young", young["windows"][-1])):
-        off, before = (abs(1 - each["gradient_to_real"]) for each in (last, window))
-        told |= {
-            f"colour error, {name}": window["colour_from_real"],
-            f"sharpness to real, {name}": window["gradient_to_real"],
-            f"growth of the colour error since the {name}": last["colour_from_real"]
-            / max(window["colour_from_real"], 1e-9)
-            - 1,
-            f"growth of the sharpness error since the {name}": off / max(before, 1e-9) - 1,
+
+
+def summary(old: list[list[dict]], young: list[list[dict]]) -> dict[str, dict[str, float]]:
+    """The last window of every street against its first, and against the same frames by a stream that is 50
+    frames old."""
+    last = errors([windows[-1] for windows in old])
+    told = {"last window": last}
+    for name, before in (
+        ("first window", errors([windows[0] for windows in old])),
+        ("last window, young", errors([windows[-1] for windows in young])),
+    ):
+        told[name] = before
+        told[f"growth since the {name}"] = {
+            kind: last[kind] / max(before[kind], 1e-9) - 1 for kind in ("colour error", "sharpness error")
         }
-    return told | {"colour drift": drift["colour_drift"], "sharpness drift": drift["sharpness_drift"]}
+    return told
 
 
 def main() -> None:
@@ -81,7 +89,8 @@ def main() -> None:
     words.add_argument("--size", type=int, nargs=2, default=(128, 64))
     words.add_argument("--steps", type=int, default=2000)
     words.add_argument("--clip", type=int, default=100, help="frames of each street to learn from")
-    words.add_argument("--frames", type=int, default=1000, help="of the street to render")
+    words.add_argument("--frames", type=int, default=1000, help="of each street to render")
+    words.add_argument("--streets", type=int, nargs="+", default=TESTS, help="seeds of those to render")
     words.add_argument("--rollout", type=int, default=60)
     words.add_argument("--noise", type=float, default=0.02)
     words.add_argument("overrides", nargs="*", help="key=value words for both trainings")
@@ -96,11 +105,13 @@ def main() -> None:
         run = args.out / name.replace(" ", "-")
         vid2vid.train(data, "street-tiny", run, [*settings, *args.overrides, *more], say=print)
         model = vid2vid.load(run)
-        drift = rendered_drift(model, size, range(args.frames))
-        young = rendered_drift(model, size, range(args.frames - 2 * WINDOW, args.frames))
+        ends = range(args.frames), range(args.frames - 2 * WINDOW, args.frames)
+        old, young = (
+            [rendered_drift(model, size, street, frames) for street in args.streets] for frames in ends
+        )
         row = {"training": name, "settings": more, "frames learnt": model.about["frames_seen"]}
-        rows.append(row | summary(drift, young) | {"windows": drift["windows"]})
-        print(json.dumps({key: value for key, value in rows[-1].items() if key != "windows"}), flush=True)
+        rows.append(row | summary(old, young) | {"streets": dict(zip(args.streets, old, strict=True))})
+        print(json.dumps({key: value for key, value in rows[-1].items() if key != "streets"}), flush=True)
     results = {"machine": describe(), "frames": args.frames, "size": list(size), "steps": args.steps}
     if args.json:
         args.json.write_text(json.dumps(results | {"rows": rows}, indent=1) + "\n")
