@@ -72,7 +72,7 @@ def test_no_words_cause_a_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if verb == "prepare" and "city" in words or verb == "demo" and not words:
+    if (verb == "prepare" and "city" in words) or (verb == "demo" and not words):
         return  # which is no mistake, and takes a while
     run([verb, *words], capfd)
     assert list(tmp_path.iterdir()) == []
