@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vid2vid.conditions import LabelClass, LabelSchema, instance_edges, track_components
+from vid2vid.conditions import LabelClass, LabelSchema, instance_edges, told_apart, track_components
 from vid2vid.video import read_picture
 
 SCHEMA = LabelSchema(
@@ -49,6 +49,26 @@ def test_edges_by_definition(values: list[int]) -> None:
 
 def test_edges_do_not_cross_the_batch() -> None:
     assert instance_edges(torch.stack([torch.zeros(3, 3), torch.ones(3, 3)]).long()).sum() == 0
+
+
+@pytest.mark.parametrize("bordered", [True, False])
+def test_things_are_told_apart_by_their_borders(bordered: bool) -> None:
+    """Two cars that touch, one that stands alone, one narrower than two borders; the road is one."""
+    boxes = (1, 2, 2, 10, 12), (1, 10, 2, 18, 12), (1, 24, 2, 32, 12), (2, 36, 3, 37, 9)
+    labels = torch.zeros(1, 20, 40, dtype=torch.int64)
+    instances = torch.zeros_like(labels)
+    for number, (kind, left, top, right, bottom) in enumerate(boxes, 1):
+        labels[:, top:bottom, left:right] = kind
+        instances[:, top:bottom, left:right] = number
+    encoded = torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()
+    if bordered:
+        encoded = torch.cat([encoded, instance_edges(instances)], dim=1)
+    things = told_apart(encoded, 3, (1, 2))
+    assert things.shape == labels.shape
+    assert (things[labels == 0] == 0).all()
+    numbers = [things[instances == number].unique() for number in range(1, 5)]
+    assert [len(found) for found in numbers] == [1] * 4, "every thing is one"
+    assert len(torch.cat([*numbers, torch.zeros(1)]).unique()) == (5 if bordered else 4)
 
 
 def test_every_object_has_an_id_and_the_rest_none() -> None:

@@ -68,6 +68,14 @@ def test_a_turn_is_told_from_where_the_camera_goes() -> None:
     assert np.abs(found[1] - (0.8, 0)).max() < 0.1
 
 
+def test_one_who_dances_before_a_still_camera_is_no_street() -> None:
+    """Limbs swing this way and that: no point to which the camera would go explains them."""
+    flow = np.zeros((2, *SIZE))
+    limbs = np.random.default_rng(0).normal(0, 3, (2, 4, 4))
+    flow[:, 20:120, 60:190] = np.kron(limbs, np.ones((25, 33)))[:, :100, :130]
+    assert heading(flow) is None
+
+
 @pytest.mark.parametrize("motion", [(0.0, 0.0), (3.0, 0.0), (1.0, -2.0)])
 def test_where_there_is_no_focus_the_speed_in_the_picture_counts(motion: tuple[float, float]) -> None:
     flow = torch.tensor(motion).view(1, 2, 1, 1).expand(1, 2, *SIZE).contiguous()
@@ -111,6 +119,37 @@ def test_regions_keep_their_own_motion() -> None:
     pole, wall = share[30:100, 190:194], share[30:100, 196:220]
     torch.testing.assert_close(pole, torch.full_like(pole, 0.1 / 0.9), rtol=0.2, atol=0)
     torch.testing.assert_close(wall, torch.full_like(wall, 0.02 / 0.98), rtol=0.2, atol=0)
+
+
+def test_a_pole_stays_straight() -> None:
+    """Though its flow is that of what is behind it, more and more towards its ends."""
+    labels = torch.zeros(1, *SIZE, dtype=torch.int64)
+    labels[:, 10:120, 180:183] = 1
+    flow = driving((128, 64), 0.02)
+    blur = torch.linspace(-1, 1, 110)[:, None].square()  # what of the wall is in it
+    near, far = driving((128, 64), 0.06)[..., 10:120, 180:183], flow[..., 10:120, 180:183]
+    flow[..., 10:120, 180:183] = blur * far + (1 - blur) * near
+    way, _ = carried_in_space(motion_in_space(flow, labels), 6)
+    columns = torch.arange(SIZE[1]).expand(SIZE)
+    pole = labels[0][torch.arange(SIZE[0])[:, None], (columns + way[0, 0]).round().long().clamp(0, 255)] == 1
+    seen = pole[20:110]
+    middle = (seen * columns[20:110]).sum(1) / seen.sum(1)
+    assert seen.any(1).all()
+    assert float(middle.max() - middle.min()) < 1.5
+    assert float(middle.mean()) > 190
+
+
+def test_a_line_on_the_road_stays_on_it() -> None:
+    """Thin as it is, it does not face us."""
+    labels, depth = street(0)
+    line = torch.from_numpy(labels == 2)[None]
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    share = SPEED / (depth + SPEED)
+    flow = torch.from_numpy(-share * np.stack([columns - 128, rows - HORIZON])).float()[None]
+    thin = line & (torch.arange(SIZE[1]) < 130) & (torch.arange(SIZE[1]) > 126)
+    found = motion_in_space(flow, thin.long())[0, 2][thin[0]]
+    expected = torch.from_numpy(SPEED / depth).float()[thin[0]]
+    assert float((found - expected).abs().mean()) < 0.1 * float(expected.mean())
 
 
 def test_without_memory_there_are_shapes() -> None:

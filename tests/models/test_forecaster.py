@@ -170,6 +170,21 @@ def test_noise_moves_what_can_move_and_leaves_the_rest() -> None:
     assert apart[:, 64:].max() < 0.05
 
 
+def test_what_moves_stays_on_the_ground() -> None:
+    """A car beside the place where the camera goes to: it gets further or less far, and aside, not up."""
+    made_by = untrained()
+    labels = torch.ones(1, 64, 128, dtype=torch.int64)
+    labels[:, 24:40, 20:44] = 2
+    first = LABELS.encode(labels=labels, instances=labels)[:, None].expand(-1, 2, -1, -1, -1)
+    draw = torch.Generator().manual_seed(1)
+    residual = unroll(made_by, first, 10, torch.randn(1, NOISE, 1, 1, generator=draw))[-1].residual
+    assert residual is not None
+    level, below = residual[0, :, 32, 20:44], residual[0, :, 39, 20:44]  # 32 is the middle
+    assert level[0].abs().max() > 0.5
+    assert not level[1].any()
+    assert below[1].any(), "what is below comes down as it comes nearer"
+
+
 def test_a_model_folder_comes_back_as_it_was(tmp_path: Path) -> None:
     found = model(history=3)
     save_model(found, tmp_path / "model")

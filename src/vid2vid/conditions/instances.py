@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,35 @@ def instance_edges(instances: Tensor) -> Tensor:
     edges[:, 1:] |= down
     edges[:, :-1] |= down
     return edges[:, None].float()
+
+
+def told_apart(condition: Tensor, classes: int, foreground: Sequence[int]) -> Tensor:
+    """Where one thing ends and another begins, of an encoded condition.
+
+    Args:
+        condition: (B, C, H, W): the classes, soft or hard, then borders of objects, if they are known.
+        classes: how many. foreground: those whose objects are told apart.
+
+    Returns:
+        (B, H, W) integers on the same device: the class of every pixel or, of foreground classes, a number
+        for each object: what hangs together within its borders, and the pixels of its class nearest to that.
+    """
+    import cv2
+
+    labels = condition[:, :classes].argmax(1).cpu().numpy()
+    borders = (condition[:, classes:] > 0.5).any(1).cpu().numpy()
+    for picture, border in zip(labels, borders, strict=True):
+        number = classes
+        for kind in foreground:
+            here = picture == kind
+            inside = here & ~border
+            if inside.any():
+                _, nearest = cv2.distanceTransformWithLabels(
+                    (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
+                )
+                picture[here] = number + nearest[here]
+                number += nearest.max()
+    return torch.from_numpy(labels).to(condition.device)
 
 
 @dataclass(frozen=True)

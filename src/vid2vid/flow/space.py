@@ -7,10 +7,13 @@ drifts across by t pixels (by itself, or because the camera turns), d becomes af
 
 On a plane s is an affine function of the place in the picture, for 1 / depth is one. So s is fitted by
 planes, around every pixel over what belongs to one region with it: what thirty frames make of the noise of a
-flow would else be rubble.
+flow would else be rubble. What is thin, as poles and signs are, goes on as a whole, on one plane, which
+faces us unless that is plainly wrong: a flow is blurred across it, and a pole would bend.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -20,15 +23,22 @@ from torch import Tensor
 from vid2vid.flow.inertia import arrivals, places
 
 MOTION_CHANNELS = 7
-"""Of ``motion_in_space``: d (x, y), s, its slope (x, y) a pixel, t (x, y)."""
+"""Of ``motion_in_space``: d (x, y), where there is no focus from the middle, s, its slope (x, y) a pixel, and
+t (x, y)."""
 SLOWEST = 0.3
 """Pixels a frame that count as motion."""
 NARROW = 0.02
 """Share of directions across the usual one, below which all go the same way: there is no focus."""
+ASTRAY = 0.3
+"""Part of its speed by which half of what moves may go elsewhere than away from the focus."""
 STEADY = 25
 """Within this part of the width from the focus, how fast a point comes nearer can hardly be told."""
-AROUND = 40
+AROUND = 60
 """Planes are fitted over this part of the width to each side."""
+THIN = 64
+"""What is nowhere deeper than this part of the width goes on as a whole."""
+PLAINLY = 0.05
+"""By so much, in the mean, must a plane fit what is thin better than one that faces us."""
 TOLERANCE = 1.0
 """Pixels by which a flow may miss its plane and still count half."""
 FINE = 3
@@ -72,7 +82,8 @@ def carried_in_space(motion: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def heading(flow: np.ndarray, rounds: int = 15) -> tuple[np.ndarray, np.ndarray] | None:
     """Where the camera goes, a place (x, y) in the picture or not; and by how many pixels (x, y) all that is
-    far away moves in a frame, because it turns. None where little moves, or all goes one way.
+    far away moves in a frame, because it turns. None where little moves, all goes one way, or everything its
+    own.
 
     For a flow away from the focus e, beside the turn r: (v - r) x (q - e) = 0 at every place q. That is
     linear in e, r and r x e; least squares, in which points count the less the further they miss it.
@@ -103,6 +114,8 @@ def heading(flow: np.ndarray, rounds: int = 15) -> tuple[np.ndarray, np.ndarray]
         far = np.hypot(*away) + 0.05
         missed = ((speed_x - turn[0]) * away[1] - (speed_y - turn[1]) * away[0]) / far
         weight = 1 / (far**2 * (0.5 + missed**2))
+    if np.median(np.abs(missed[moving]) / speed[moving]) > ASTRAY:
+        return None
     return focus[:, 0] * half + centre[:, 0], turn[:, 0]
 
 
@@ -110,7 +123,7 @@ def _motion(flow: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """(7, H, W)."""
     height, width = flow.shape[1:]
     ahead = heading(flow)
-    focus, turn = (np.zeros(2), np.zeros(2)) if ahead is None else ahead
+    focus, turn = (np.array([width / 2, height / 2]), np.zeros(2)) if ahead is None else ahead
     away = places(height, width) - focus[:, None, None]
     drift = -flow - turn[:, None, None]
     weight = (away**2).sum(0) + (width / STEADY) ** 2
@@ -130,7 +143,44 @@ def _motion(flow: np.ndarray, regions: np.ndarray) -> np.ndarray:
         for i in (0, 1):
             plane = _planes(across[i][box], here.astype(float), np.full(here.shape, TOLERANCE), radius)
             part[5 + i, here] = plane[0, here] + turn[i]
+        for thin in _thin(here, width / THIN):
+            part[2:, thin] = _whole(part[2:, thin], weight[box][thin], np.argwhere(thin).T[::-1])
     return found
+
+
+def _thin(here: np.ndarray, depth: float) -> Iterator[np.ndarray]:
+    """Of a region, (H, W), the connected parts that are nowhere so deep, each (H, W)."""
+    mask = here.astype(np.uint8)
+    inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    count, marks = cv2.connectedComponents(mask)
+    deep = np.unique(marks[inside >= depth])
+    for mark in set(range(1, count)) - set(deep.tolist()):
+        yield marks == mark
+
+
+def _whole(motion: np.ndarray, weight: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Motion, (5, N) without d, of what goes on as a whole: s on one plane, which may be one that faces us,
+    and one t."""
+    share, scale = motion[0], weight / TOLERANCE**2
+    best, fitted = np.inf, motion
+    for flat, margin in ((True, 0.0), (False, PLAINLY)):
+        trust = weight
+        for _ in range(3):
+            middle = (trust * place).sum(1) / trust.sum()
+            off, mean = place - middle[:, None], (trust * share).sum() / trust.sum()
+            # Of two or three pixels in a row no slope can be told: it is held back.
+            spread = (trust * off) @ off.T / trust.sum() + 0.1 * np.eye(2)
+            slopes = np.linalg.solve(spread, (trust * off) @ (share - mean) / trust.sum())
+            tilt = np.zeros(2) if flat else slopes
+            plane = mean + tilt @ off
+            missed = (share - plane) ** 2 * scale
+            trust = weight / (1 + missed)
+        error = float(np.log1p(missed).mean())
+        if error < best - margin:
+            best = error
+            across = np.median(motion[3:], axis=1)
+            fitted = np.concatenate([plane[None], np.tile([*tilt, *across], (len(plane), 1)).T])
+    return fitted
 
 
 def _planes(

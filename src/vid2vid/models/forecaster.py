@@ -7,8 +7,9 @@ carried on by k frames and the network corrects by r_k:
     p_k = (1 - m_k) * warp(carried_k(p_0), r_k) + m_k * h_k                             (equation 4)
 
 Of label maps p_k holds the probability of every class; of pictures it is a picture. Noise, which is kept,
-tells one future from another. Only what can move by itself swerves, by r_k and by noise; the rest of the
-scene goes where the camera's motion takes it, and of label maps m_k is 0 wherever something has arrived.
+tells one future from another. Only what can move by itself swerves, by r_k and by noise, along the street or
+across it, so that it stays on the ground; the rest of the scene goes where the camera's motion takes it, and
+of label maps m_k is 0 wherever something has arrived.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vid2vid.conditions import told_apart
 from vid2vid.flow import carried_in_space, motion_in_space, swerved, warp
 from vid2vid.models.generator import FLOW_SCALE
 from vid2vid.models.layers import Decoder, Encoder, Upsampling, head, initialise, pad_to_multiple
@@ -30,6 +32,8 @@ UNTAUGHT = -3.0
 """The mask of an untrained network, before its sigmoid: what has learnt nothing leaves all to inertia."""
 SWERVE = 0.1
 """Pixels a frame faster with every frame, per unit of the residual's head."""
+CLOSE = 25
+"""Within this part of the width from where the camera goes to, it is hard to tell which way is nearer."""
 FAR = 10.0
 """Frames ahead by which half of what time changes is changed."""
 VARIETY = 0.1
@@ -81,7 +85,14 @@ class ForecastNetwork(nn.Module):
             self.swerve = nn.Conv2d(width * 2**downs, 2 * (1 + noise), 1)
 
     def forward(
-        self, past: Tensor, prior: Tensor, motion: Tensor, empty: Tensor, noise: Tensor, k: int
+        self,
+        past: Tensor,
+        prior: Tensor,
+        motion: Tensor,
+        empty: Tensor,
+        along: Tensor,
+        noise: Tensor,
+        k: int,
     ) -> GeneratorOutput:
         """The next condition; its ``flow`` is for the caller to fill in.
 
@@ -90,6 +101,7 @@ class ForecastNetwork(nn.Module):
             prior: (B, C, H, W), the last observed condition, carried on by k frames.
             motion: (B, 2, H, W), by which it was, pixels a frame.
             empty: (B, 1, H, W), 1 where nothing arrived.
+            along: (B, 2, H, W), which way what comes nearer goes, up to 1 long.
             noise: (B, Z); zeros vary nothing.
         """
         seen = torch.cat([past, prior, motion / FLOW_SCALE, empty, _places(prior)], dim=1)
@@ -102,7 +114,7 @@ class ForecastNetwork(nn.Module):
         raw = self._bounded(self.image_head(self.decode_image(features)))
         if not self.use_flow:
             return GeneratorOutput(raw, raw)
-        residual = self._residual(features[-1], prior, noise, SWERVE * k * (k + 1) / 2)
+        residual = self._residual(features[-1], prior, along, noise, SWERVE * k * (k + 1) / 2)
         mask = torch.sigmoid(self.mask_head(self.decode_mask(features)) + UNTAUGHT)
         if self.classes:  # they have no looks that could change: only what nothing arrived at is made up
             mask = mask * F.max_pool2d(empty, 3, 1, 1)
@@ -110,15 +122,17 @@ class ForecastNetwork(nn.Module):
         frame = raw * mask + warped * (1 - mask)
         return GeneratorOutput(frame, raw, mask=mask, warped=warped, residual=residual)
 
-    def _residual(self, coarse: Tensor, prior: Tensor, noise: Tensor, growth: float) -> Tensor:
+    def _residual(self, coarse: Tensor, prior: Tensor, along: Tensor, noise: Tensor, growth: float) -> Tensor:
         """(B, 2, H, W), pixels: smooth, so that things swerve as a whole, and only where a mover gets to, or
-        leaves."""
+        leaves; movers along the street, then across it."""
         usual, *others = self.swerve(coarse).unflatten(1, (-1, 2)).unbind(1)
         fields = usual + torch.einsum("bz,bzchw->bchw", noise, torch.stack(others, 1).to(noise))
         fields = F.avg_pool2d(fields * growth, 3, 1, 1, count_include_pad=False)
         residual = F.interpolate(fields, prior.shape[-2:], mode="bilinear")
         if not self.movers:
             return residual
+        nearer, aside = residual.unbind(1)
+        residual = along * nearer[:, None] + torch.stack([aside, torch.zeros_like(aside)], dim=1)
         there = prior[:, self.movers].sum(1, keepdim=True)
         return residual * torch.maximum(there, warp(there, residual))
 
@@ -203,7 +217,8 @@ class Forecaster(nn.Module):
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
         flow = condition[:, -1, self.condition_channels :]
         last, classes = first_frames[:, -1], self.network.classes
-        motion = motion_in_space(flow, last[:, :classes].argmax(1) if classes else None)
+        things = told_apart(last, classes, self.network.movers) if classes and not last.is_meta else None
+        motion = motion_in_space(flow, things)
         conditions = last, motion, torch.zeros_like(flow)
         return RecurrentState(conditions, (first_frames[:, picks].flatten(1, 2),))
 
@@ -215,9 +230,11 @@ class Forecaster(nn.Module):
         k = int(state.filled) + 1
         height, width = past.shape[-2:]
         way, empty = carried_in_space(motion, k)
+        away = motion[:, :2]
+        along = away / (away.norm(dim=1, keepdim=True) + width / CLOSE)
         seen = (
             pad_to_multiple(x, self.multiple, self._least)
-            for x in (past, warp(observed, way), way / k, empty)
+            for x in (past, warp(observed, way), way / k, empty, along)
         )
         output = self.network(*seen, condition[:, : self.condition_channels].mean((2, 3)), k)
         output = output.map(lambda tensor: tensor[..., :height, :width])

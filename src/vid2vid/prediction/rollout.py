@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vid2vid.conditions import ConditionSchema, LabelSchema, ObjectTracker, instance_edges
+from vid2vid.conditions import ConditionSchema, LabelSchema, ObjectTracker, instance_edges, told_apart
 from vid2vid.data.dataset import ClipFrames
 from vid2vid.flow import FlowEstimator, carried_in_space, motion_in_space, resize_flow, swerved
 from vid2vid.inference.stream import stream
@@ -109,10 +109,10 @@ def last_motion(seen: ClipFrames, size: Size, estimator: FlowEstimator) -> Tenso
 
 
 def regions(condition: Tensor, schema: ConditionSchema | None) -> Tensor | None:
-    """Class indices (B, H, W) of an encoded condition, for ``motion_in_space``; None where there are none."""
+    """The things (B, H, W) of an encoded condition, for ``motion_in_space``; None where it has no classes."""
     if schema is None or schema.labels is None:
         return None
-    return condition[:, : len(schema.labels)].argmax(1)
+    return told_apart(condition, len(schema.labels), schema.labels.foreground)
 
 
 @torch.inference_mode()
