@@ -53,7 +53,7 @@ def arrivals(
     """Which of N points is seen at each pixel.
 
     Args:
-        place: where they have got to, (2, ...). order: of several, the largest is seen, (...).
+        place: where they have got to, (2, ...). order: of several, the largest is seen, (...), not negative.
         reach: pixels, up to a half, by which each may miss the middle of a pixel, (...).
         size: (H, W).
 
@@ -68,14 +68,16 @@ def arrivals(
     if not hits.any():
         return np.zeros(size, int), np.ones(size, bool)
     points = np.flatnonzero(hits)
-    points = points[np.argsort(order.ravel()[points], kind="stable")]  # the last to be written stays
     column, row = pixel.reshape(2, -1)[:, points].astype(int)
-    source = np.full(size, -1)
-    source[row, column] = points
+    # Positive floats are ordered as their bits are: the largest order stays, of equals the last point.
+    bits = order.astype(np.float32).ravel()[points].view(np.int32).astype(np.int64)
+    nearest = np.full(height * width, -1)
+    np.maximum.at(nearest, row * width + column, bits << 32 | points)
+    source = np.where(nearest < 0, -1, nearest & 0xFFFFFFFF).reshape(size)
     empty = source < 0
     _, marks = cv2.distanceTransformWithLabels(
         empty.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    nearest = np.zeros(marks.max() + 1, int)
-    nearest[marks[~empty]] = source[~empty]
-    return nearest[marks], empty
+    closest = np.zeros(marks.max() + 1, int)
+    closest[marks[~empty]] = source[~empty]
+    return closest[marks], empty

@@ -218,20 +218,36 @@ def _planes(
 def _carried(motion: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The way back, (2, H, W), and where no point arrived, (H, W)."""
     height, width = motion.shape[1:]
-    fine = motion.repeat(FINE, axis=1).repeat(FINE, axis=2)
     offsets = (np.arange(FINE) - (FINE - 1) / 2) / FINE
-    x, y = np.tile(offsets, width), np.tile(offsets, height)[:, None]
-    away = np.stack([fine[0] + x, fine[1] + y])
-    share = fine[2] + fine[3] * x + fine[4] * y
-    left = 1 - k * share
-    behind, left = left < NEAREST, np.maximum(left, NEAREST)
-    moved = (away + k * (1 - k * share / 2) * fine[5:]) / left - away
-    source = places(height, width).repeat(FINE, axis=1).repeat(FINE, axis=2) + np.stack(
-        np.broadcast_arrays(x, y)
+    # All samples, (H, FINE, W, FINE), in half the precision: which of them is seen?
+    beside = offsets.astype(np.float32)
+    below = beside[:, None, None]
+    moved, left = _moved(motion.astype(np.float32)[:, :, None, :, None], beside, below, k)
+    column, row = places(height, width).astype(np.float32)[:, :, None, :, None]
+    # A sample stands for what lies half way to the next one: what grows needs more, what shrinks less. What
+    # would be behind the camera is not seen.
+    reach = np.where(left > NEAREST, np.minimum(0.5, 0.55 / FINE / left), -1)
+    seen, empty = arrivals(
+        np.stack([moved[0] + column + beside, moved[1] + row + below]), 1 / left, reach, (height, width)
     )
-    # A sample stands for what lies half way to the next one: what grows needs more, what shrinks less.
-    reach = np.where(behind, -1, np.minimum(0.5, 0.55 / FINE / left))
-    seen, empty = arrivals(source + moved, 1 / left, reach, (height, width))
-    picked, missed = (z.reshape(2, -1)[:, seen] for z in (source, source + moved))
-    missed = np.where(empty, 0, places(height, width) - missed)  # where none arrived the nearest one is seen
-    return picked + missed * left.ravel()[seen] - places(height, width), empty
+    rows, fine_y, columns, fine_x = np.unravel_index(seen, left.shape)
+    x, y = offsets[fine_x], offsets[fine_y]
+    source = np.stack([columns + x, rows + y])
+    moved, left = _moved(motion[:, rows, columns], x, y, k)
+    # Where none arrived the nearest one is seen.
+    missed = np.where(empty, 0, places(height, width) - source - moved)
+    return source + missed * left - places(height, width), empty
+
+
+def _moved(motion: np.ndarray, x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far points have got, (2, ...), that lie x and y beside those whose motion, (7, ...), is known; and
+    the share of their distance that is left, (...), at least ``NEAREST``."""
+    share = motion[2] + motion[3] * x + motion[4] * y
+    left = np.maximum(1 - k * share, NEAREST)
+    bent = k * (1 - k * share / 2)
+    return np.stack(
+        [
+            (away + bent * turn) / left - away
+            for away, turn in ((motion[0] + x, motion[5]), (motion[1] + y, motion[6]))
+        ]
+    ), left
