@@ -1,12 +1,14 @@
 """Thirty steps, and several futures: whether forecast label maps stay whole, and where futures differ.
 
-    python benchmarks/futures.py RUN out/city-512 --size 256 128 --out benchmarks/results/futures.json
+    python benchmarks/futures.py RUN out/city-512 --size 256 128 --out benchmarks/results/futures.json \
+        --picture docs/images/futures-city.png
 
 From one start a clip, after four observed frames: label IoU and speckle of the copied last map, of constant
 flow, of inertia in space and of the forecast, by frames ahead. Speckle is the share of pixels that are like
 fewer than two of their eight neighbours; real maps have some. Then ``--samples`` futures: by class, in how
 many pixels of the most likely one the others have another class, over the first ten frames; and in frame ten,
-within two pixels of what moves in any of them and elsewhere.
+within two pixels of what moves in any of them and elsewhere. The picture shows clip number ``--shown``: a row
+for the real maps, for constant flow, for the forecast, and, in frame ten, for the futures.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from vid2vid.prediction.past import encoded
 from vid2vid.prediction.rollout import Forecast, draw_noise
 from vid2vid.prediction.spread import Spread
 from vid2vid.types import Size
+from vid2vid.video import write_picture
 from vid2vid.zoo import Model
 
 CPU = torch.device("cpu")
@@ -82,6 +85,14 @@ def rollouts(
     return made
 
 
+def grid(rows: list[list[Tensor]], labels: LabelSchema) -> np.ndarray:
+    """Class maps (H, W) as one picture in the colours of their classes."""
+    cells = [
+        [np.pad(labels.colorize(cell.numpy()), ((0, 4), (0, 4), (0, 0))) for cell in row] for row in rows
+    ]
+    return np.concatenate([np.concatenate(row, axis=1) for row in cells])
+
+
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("forecaster", help="of label maps")
@@ -90,6 +101,8 @@ def main() -> None:
     words.add_argument("--samples", type=int, default=4)
     words.add_argument("--flow", default="dis-fine")
     words.add_argument("--out", type=Path)
+    words.add_argument("--picture", type=Path)
+    words.add_argument("--shown", type=int, default=0)
     args = words.parse_args()
     model, estimator = open_forecaster(args.forecaster, CPU), open_estimator(args.flow, device=CPU)
     labels = model.schema.labels
@@ -98,7 +111,7 @@ def main() -> None:
     figures: dict[str, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     dataset = Dataset.open(args.clips, condition="labels", instances=model.schema.instances)
     clips = [clip for clip in dataset.clips if len(clip) >= OBSERVED + max(AHEAD)]
-    for clip in clips:
+    for number, clip in enumerate(clips):
         seen = clip.read(0, OBSERVED)
         made = rollouts(model, clip, seen, args.size, estimator)
         for name, maps in made.items():
@@ -111,6 +124,9 @@ def main() -> None:
             assert future.condition is not None
             spread.see(future.condition)
             several = classes_of(future.condition, labels)
+        if args.picture and number == args.shown:
+            rows = [[made[name][k][0] for k in AHEAD] for name in ("real", "flow", "forecast")]
+            write_picture(args.picture, grid([*rows, list(several)], labels))
         movers = torch.isin(several, torch.tensor(labels.foreground)).any(0)
         beside = F.max_pool2d(movers[None, None].float(), 5, 1, 2)[0, 0] > 0
         apart = (several[1:] != several[:1]).double().mean(0)

@@ -87,8 +87,8 @@ def _train(args: argparse.Namespace, precision: str, device: torch.device) -> di
         "estimated GiB (float32)": estimate,
         "peak to estimate": None if peak is None else round(peak / estimate, 3),
         "losses": {
-            name: statistics.fmean(one[name] for one in late)
-            for name in late[0]
+            name: statistics.fmean(one[name] for one in late if name in one)  # some need frames before
+            for name in dict.fromkeys(name for one in late for name in one)
             if name.partition("/")[0] in ("generator", "discriminator")
         },
     }
