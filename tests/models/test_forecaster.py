@@ -12,6 +12,7 @@ from torch import Tensor
 from tiny import LABELS, PICTURES, build, label_conditions, pictures
 from vid2vid.config import ModelConfig, model_faults
 from vid2vid.errors import UserError
+from vid2vid.flow import carried_in_space
 from vid2vid.inference import export, stream, synthesize
 from vid2vid.models.forecaster import Forecaster
 from vid2vid.speed import bench
@@ -183,6 +184,26 @@ def test_what_moves_stays_on_the_ground() -> None:
     assert level[0].abs().max() > 0.5
     assert not level[1].any()
     assert below[1].any(), "what is below comes down as it comes nearer"
+
+
+def test_inertia_is_computed_once_for_all_futures_that_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_by, calls = network(), []
+
+    def counted(motion: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        calls.append(k)
+        return carried_in_space(motion, k)
+
+    monkeypatch.setattr("vid2vid.models.forecaster.carried_in_space", counted)
+    first, other = observed(), observed() + 0.1
+    beginning = made_by.init_state(moving(first, 1.0), first)
+    for noise in (STILL, STILL + 1, STILL):
+        state = beginning.detach()
+        for _ in range(3):
+            _, state = made_by.step(noise, state)
+    assert calls == [1, 2, 3]
+    again, fresh = (unroll(network, other, 3, x=2.0)[-1].frame for network in (made_by, network()))
+    assert calls == [1, 2, 3] * 3, "another motion is another matter"
+    assert torch.equal(again, fresh)
 
 
 def test_a_model_folder_comes_back_as_it_was(tmp_path: Path) -> None:

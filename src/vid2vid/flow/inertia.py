@@ -28,11 +28,13 @@ def carried(flow: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if flow.is_meta:
         return k * flow, flow[:, :1]
     found = []
-    for one in flow.detach().float().cpu().numpy():
+    for one in flow.detach().float():
         size = one.shape[1:]
-        source, none = arrivals(places(*size) - k * one, (one**2).sum(0), np.full(size, 0.5), size)
-        found.append((k * one.reshape(2, -1)[:, source], none))
-    ways, empty = (torch.from_numpy(np.stack(part)).to(flow) for part in zip(*found, strict=True))
+        place = torch.from_numpy(places(*size)).to(one)
+        reach = torch.full_like(one[0], 0.5)
+        source, none = arrivals(place - k * one, one.square().sum(0), reach, size)
+        found.append((k * one.flatten(1)[:, source], none))
+    ways, empty = (torch.stack(part).to(flow.dtype) for part in zip(*found, strict=True))
     return ways, empty[:, None]
 
 
@@ -47,9 +49,7 @@ def places(height: int, width: int) -> np.ndarray:
     return np.stack([columns, rows])
 
 
-def arrivals(
-    place: np.ndarray, order: np.ndarray, reach: np.ndarray, size: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def arrivals(place: Tensor, order: Tensor, reach: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Which of N points is seen at each pixel.
 
     Args:
@@ -59,25 +59,31 @@ def arrivals(
 
     Returns:
         The number of the point, (H, W), 0 ... N - 1, where none arrived that of the nearest pixel; and where
-        none did, (H, W).
+        none did, (H, W), booleans.
     """
     height, width = size
-    pixel = np.rint(place)
-    hits = (np.abs(place - pixel) <= reach).all(0)
-    hits &= (pixel >= 0).all(0) & (pixel[0] < width) & (pixel[1] < height)
-    if not hits.any():
-        return np.zeros(size, int), np.ones(size, bool)
-    points = np.flatnonzero(hits)
-    column, row = pixel.reshape(2, -1)[:, points].astype(int)
-    # Positive floats are ordered as their bits are: the largest order stays, of equals the last point.
-    bits = order.astype(np.float32).ravel()[points].view(np.int32).astype(np.int64)
-    nearest = np.full(height * width, -1)
-    np.maximum.at(nearest, row * width + column, bits << 32 | points)
-    source = np.where(nearest < 0, -1, nearest & 0xFFFFFFFF).reshape(size)
-    empty = source < 0
+    pixel = place.round()
+    hits = ((place - pixel).abs() <= reach).all(0) & (pixel >= 0).all(0)
+    hits &= (pixel[0] < width) & (pixel[1] < height)
+    points = hits.flatten().nonzero()[:, 0]
+    column, row = pixel.flatten(1)[:, points].long()
+    # Floats that are not negative are ordered as their bits are. Of equals the last point stays.
+    bits = order.float().flatten()[points].view(torch.int32).long()
+    best = torch.full((height * width,), -1, device=place.device)
+    best.scatter_reduce_(0, row * width + column, bits << 32 | points, "amax")
+    empty = best < 0
+    source = (best & 0xFFFFFFFF)[_nearest(empty.view(height, width)).to(best.device)]
+    return source * hits.any(), empty.view(height, width)
+
+
+def _nearest(empty: Tensor) -> Tensor:
+    """Of every pixel the number of the nearest one that is not empty, (H, W)."""
+    mask = empty.cpu().numpy()
+    if mask.all():
+        return torch.zeros(mask.shape, dtype=torch.int64)
     _, marks = cv2.distanceTransformWithLabels(
-        empty.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        mask.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     closest = np.zeros(marks.max() + 1, int)
-    closest[marks[~empty]] = source[~empty]
-    return closest[marks], empty
+    closest[marks[~mask]] = np.flatnonzero(~mask)
+    return torch.from_numpy(closest[marks])

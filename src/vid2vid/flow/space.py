@@ -75,8 +75,8 @@ def carried_in_space(motion: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     if motion.is_meta:
         return motion[:, :2], motion[:, :1]
-    found = [_carried(one, k) for one in motion.detach().double().cpu().numpy()]
-    ways, empty = (torch.from_numpy(np.stack(part)).to(motion) for part in zip(*found, strict=True))
+    found = [_carried(one, k) for one in motion.detach().float()]
+    ways, empty = (torch.stack(part).to(motion.dtype) for part in zip(*found, strict=True))
     return ways, empty[:, None]
 
 
@@ -215,39 +215,30 @@ def _planes(
     return np.stack([height, slope_x, slope_y])
 
 
-def _carried(motion: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The way back, (2, H, W), and where no point arrived, (H, W)."""
+def _carried(motion: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The way back, (2, H, W), and where no point arrived, (H, W); of motion (7, H, W)."""
     height, width = motion.shape[1:]
-    offsets = (np.arange(FINE) - (FINE - 1) / 2) / FINE
-    # All samples, (H, FINE, W, FINE), in half the precision: which of them is seen?
-    beside = offsets.astype(np.float32)
-    below = beside[:, None, None]
-    moved, left = _moved(motion.astype(np.float32)[:, :, None, :, None], beside, below, k)
-    column, row = places(height, width).astype(np.float32)[:, :, None, :, None]
-    # A sample stands for what lies half way to the next one: what grows needs more, what shrinks less. What
-    # would be behind the camera is not seen.
-    reach = np.where(left > NEAREST, np.minimum(0.5, 0.55 / FINE / left), -1)
-    seen, empty = arrivals(
-        np.stack([moved[0] + column + beside, moved[1] + row + below]), 1 / left, reach, (height, width)
-    )
-    rows, fine_y, columns, fine_x = np.unravel_index(seen, left.shape)
-    x, y = offsets[fine_x], offsets[fine_y]
-    source = np.stack([columns + x, rows + y])
-    moved, left = _moved(motion[:, rows, columns], x, y, k)
-    # Where none arrived the nearest one is seen.
-    missed = np.where(empty, 0, places(height, width) - source - moved)
-    return source + missed * left - places(height, width), empty
+    offsets = (torch.arange(FINE, device=motion.device) - (FINE - 1) / 2) / FINE
+    rows, columns = (torch.arange(float(n), device=motion.device) for n in (height, width))
+    x, y = columns[:, None] + offsets, (rows[:, None] + offsets)[..., None, None]
+    moved, left = _moved(motion[:, :, None, :, None], offsets, offsets[:, None, None], k)
+    # A sample, of (H, FINE, W, FINE), stands for what lies half way to the next one: what grows needs more,
+    # what shrinks less. What would be behind the camera is not seen.
+    reach = torch.where(left > NEAREST, (0.55 / FINE / left).clamp(max=0.5), -1.0)
+    seen, empty = arrivals(torch.stack([x + moved[0], y + moved[1]]), 1 / left, reach, (height, width))
+    row, y_part, column, x_part = torch.unravel_index(seen, left.shape)
+    beside = torch.stack([offsets[x_part], offsets[y_part]])
+    moved, left = _moved(motion[:, row, column], beside[0], beside[1], k)
+    way = torch.stack([column - columns, row - rows[:, None]]) + beside
+    missed = torch.where(empty, 0, way + moved)  # where none arrived the nearest one is seen
+    return way - missed * left, empty
 
 
-def _moved(motion: np.ndarray, x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _moved(motion: Tensor, x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """How far points have got, (2, ...), that lie x and y beside those whose motion, (7, ...), is known; and
     the share of their distance that is left, (...), at least ``NEAREST``."""
     share = motion[2] + motion[3] * x + motion[4] * y
-    left = np.maximum(1 - k * share, NEAREST)
+    left = (1 - k * share).clamp(min=NEAREST)
     bent = k * (1 - k * share / 2)
-    return np.stack(
-        [
-            (away + bent * turn) / left - away
-            for away, turn in ((motion[0] + x, motion[5]), (motion[1] + y, motion[6]))
-        ]
-    ), left
+    axes = (motion[0] + x, motion[5]), (motion[1] + y, motion[6])
+    return torch.stack([(away + bent * turn) / left - away for away, turn in axes]), left
