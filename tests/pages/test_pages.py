@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import vid2vid
@@ -56,6 +56,8 @@ def test_one_curve_needs_no_key_and_names_are_text() -> None:
         assert "img" not in reader.tags
 
 
+@example([None], 5e-324)
+@example([1.0, 1.0 + 1e-13], None)
 @given(st.lists(st.none() | st.floats(-1e9, 1e9), min_size=1, max_size=20), st.none() | st.floats(-10, 10))
 def test_all_that_is_known_is_drawn_inside_the_chart(values: list[float | None], level: float | None) -> None:
     text = figure("x", [Series("a", values, "c0")], list(range(len(values))), "frame", level)

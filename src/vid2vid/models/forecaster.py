@@ -235,7 +235,7 @@ class Forecaster(nn.Module):
         height, width = past.shape[-2:]
         way, empty = self._carried(motion, k)
         away = motion[:, :2]
-        along = away / (away.norm(dim=1, keepdim=True) + width / CLOSE)
+        along = away / (torch.hypot(away[:, :1], away[:, 1:]) + width / CLOSE)
         seen = (
             pad_to_multiple(x, self.multiple, self._least)
             for x in (past, warp(observed, way), way / k, empty, along)

@@ -117,7 +117,7 @@ def _scale(low: float, high: float, start: float, stop: float) -> Scale:
 def _ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers that enclose [low, high], about `count` of them."""
     span = (high - low) or abs(high) or 1.0
-    raw = span / count
+    raw = max(span, 1e-9) / count  # finer ones would be rounded away
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * unit for factor in (1, 2, 2.5, 5, 10) if factor * unit >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
