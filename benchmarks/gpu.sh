@@ -59,6 +59,14 @@ train_fine() { # coarse to fine up to 1024x512 in three stages, each from the la
     cp "$(ls -d "$KEEP"/runs/fine-3/checkpoints/step-* | sort -V | tail -1)"/{config.json,generator.safetensors} "$OUT/"
     cp "$(ls "$KEEP"/runs/fine-3/samples/*.mp4 | tail -1)" "$OUT/fine.mp4"
 }
+train_forecast() { # the forecaster with its discriminators, scored on unseen streets: call again to go on
+    data
+    [ -d "$KEEP/unseen" ] || run prepare city:200 city:201 city:202 city:203 --frames 24 --size 512x256 --out "$KEEP/unseen"
+    timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-420}" \
+        python3 -m vid2vid train "$KEEP/city" --recipe forecast --out "$KEEP/runs/forecast" data.size=[512,256] \
+        train.steps="${STEPS:-20000}" data.workers="${WORKERS:-8}" train.keep=1 ${FORECAST_WORDS:-} || [ $? -eq 124 ]
+    run predict "$KEEP/runs/forecast" city "$KEEP/unseen" --score --every 10 --frames 10 --lpips none --out "$OUT/forecast"
+}
 dry() { # every job on the processor, tiny: what can go wrong there goes wrong here
     export KEEP="$OUT/keep" SEEDS=12 SEEDS_LARGE=12 LARGE=256x128 FRAMES=12 SECONDS_A_CALL=120 STEPS=4 WORKERS=1
     python3 benchmarks/speed.py --recipe street-tiny --sizes 128x64 --variants float32 bf16 --frames 2 --device cpu
@@ -67,8 +75,9 @@ dry() { # every job on the processor, tiny: what can go wrong there goes wrong h
     RECIPE=city-tiny WORDS="data.crop=[64,32]" precision
     train_city
     STEPS_A_STAGE=2 WIDTH=8 train_fine
+    FORECAST_WORDS="data.size=[64,32] data.sequence=8 model.width=8 discriminator.width=8 train.rollout=2" train_forecast
 }
 case "${1:-}" in
-speed | real_time | step | precision | data | data_large | train_city | train_fine | dry) "$1" ;;
+speed | real_time | step | precision | data | data_large | train_city | train_fine | train_forecast | dry) "$1" ;;
 *) sed -n 's/^\([a-z_]*\)() { # /  \1: /p' "$0" ;;
 esac
