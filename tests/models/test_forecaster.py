@@ -154,12 +154,16 @@ def test_noise_tells_futures_apart_and_zeros_tell_nothing() -> None:
     assert not torch.allclose(both[1:], unroll(made_by, first[1:], 1, one)[0].frame)
 
 
-def test_noise_moves_what_can_move_and_leaves_the_rest() -> None:
-    """A car among trees: far enough from it, futures agree to the last digit of the first step."""
-    made_by = untrained()
+def car_among_trees() -> Tensor:
+    """Two observed frames, (1, 2, 4, 64, 128), in which a car stands at the left."""
     labels = torch.ones(1, 64, 128, dtype=torch.int64)
     labels[:, 24:40, 20:44] = 2
-    first = LABELS.encode(labels=labels, instances=labels)[:, None].expand(-1, 2, -1, -1, -1)
+    return LABELS.encode(labels=labels, instances=labels)[:, None].expand(-1, 2, -1, -1, -1)
+
+
+def test_noise_moves_what_can_move_and_leaves_the_rest() -> None:
+    """Far enough from the car, futures agree to the last digit of the first step."""
+    made_by, first = untrained(), car_among_trees()
     draw = torch.Generator().manual_seed(1)
     still = unroll(made_by, first, 10)
     apart = torch.zeros(64, 128)
@@ -172,11 +176,8 @@ def test_noise_moves_what_can_move_and_leaves_the_rest() -> None:
 
 
 def test_what_moves_stays_on_the_ground() -> None:
-    """A car beside the place where the camera goes to: it gets further or less far, and aside, not up."""
-    made_by = untrained()
-    labels = torch.ones(1, 64, 128, dtype=torch.int64)
-    labels[:, 24:40, 20:44] = 2
-    first = LABELS.encode(labels=labels, instances=labels)[:, None].expand(-1, 2, -1, -1, -1)
+    """The car gets further or less far, and aside, not up."""
+    made_by, first = untrained(), car_among_trees()
     draw = torch.Generator().manual_seed(1)
     residual = unroll(made_by, first, 10, torch.randn(1, NOISE, 1, 1, generator=draw))[-1].residual
     assert residual is not None
