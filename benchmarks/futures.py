@@ -8,7 +8,8 @@ flow, of inertia in space and of the forecast, by frames ahead. Speckle is the s
 fewer than two of their eight neighbours; real maps have some. Then ``--samples`` futures: by class, in how
 many pixels of the most likely one the others have another class, over the first ten frames; and in frame ten,
 within two pixels of what moves in any of them and elsewhere. The picture shows clip number ``--shown``: a row
-for the real maps, for constant flow, for the forecast, and, in frame ten, for the futures.
+for the real maps, for constant flow, for the forecast, and, in frame ten, for the futures; the last is dark, and
+white wherever any of them differs from the most likely one.
 """
 
 from __future__ import annotations
@@ -86,11 +87,12 @@ def rollouts(
 
 
 def grid(rows: list[list[Tensor]], labels: LabelSchema) -> np.ndarray:
-    """Class maps (H, W) as one picture in the colours of their classes."""
-    cells = [
-        [np.pad(labels.colorize(cell.numpy()), ((0, 4), (0, 4), (0, 0))) for cell in row] for row in rows
-    ]
-    return np.concatenate([np.concatenate(row, axis=1) for row in cells])
+    """Class maps (H, W) as one picture in the colours of their classes; the last row are futures."""
+    cells = [[labels.colorize(cell.numpy()) for cell in row] for row in rows]
+    differ = (torch.stack(rows[-1]) != rows[-1][0]).any(0).numpy()
+    cells[-1][-1] = np.where(differ[..., None], 255, cells[-1][-1] // 3).astype(np.uint8)
+    framed = [[np.pad(cell, ((0, 4), (0, 4), (0, 0))) for cell in row] for row in cells]
+    return np.concatenate([np.concatenate(row, axis=1) for row in framed])
 
 
 def main() -> None:
