@@ -8,8 +8,8 @@ flow, of inertia in space and of the forecast, by frames ahead. Speckle is the s
 fewer than two of their eight neighbours; real maps have some. Then ``--samples`` futures: by class, in how
 many pixels of the most likely one the others have another class, over the first ten frames; and in frame ten,
 within two pixels of what moves in any of them and elsewhere. The picture shows clip number ``--shown``: a row
-for the real maps, for constant flow, for the forecast, and, in frame ten, for the futures; the last is dark, and
-white wherever any of them differs from the most likely one.
+for the real maps, for constant flow, for the forecast, and, in frame ten, for the futures; the last is dark,
+and white wherever any of them differs from the most likely one.
 """
 
 from __future__ import annotations
