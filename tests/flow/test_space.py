@@ -152,6 +152,16 @@ def test_a_line_on_the_road_stays_on_it() -> None:
     assert float((found - expected).abs().mean()) < 0.1 * float(expected.mean())
 
 
+def test_label_maps_of_noise_are_carried_somewhere() -> None:
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 12, (1, 64, 96), generator=draw)
+    flow = torch.randn(1, 2, 64, 96, generator=draw)
+    for k in (1, 30, 1000):
+        way, empty = carried_in_space(motion_in_space(flow, labels), k)
+        assert way.isfinite().all()
+        assert empty.unique().tolist() in ([0], [0, 1])
+
+
 def test_without_memory_there_are_shapes() -> None:
     motion = motion_in_space(torch.zeros(2, 2, 8, 8, device="meta"))
     way, empty = carried_in_space(motion, 3)

@@ -37,6 +37,8 @@ AROUND = 60
 """Planes are fitted over this part of the width to each side."""
 THIN = 64
 """What is nowhere deeper than this part of the width goes on as a whole."""
+FEW = 8
+"""Pixels, below which there is nothing to keep straight."""
 PLAINLY = 0.05
 """By so much, in the mean, must a plane fit what is thin better than one that faces us."""
 TOLERANCE = 1.0
@@ -143,19 +145,26 @@ def _motion(flow: np.ndarray, regions: np.ndarray) -> np.ndarray:
         for i in (0, 1):
             plane = _planes(across[i][box], here.astype(float), np.full(here.shape, TOLERANCE), radius)
             part[5 + i, here] = plane[0, here] + turn[i]
-        for thin in _thin(here, width / THIN):
-            part[2:, thin] = _whole(part[2:, thin], weight[box][thin], np.argwhere(thin).T[::-1])
+        for rows, columns in _thin(here, width / THIN):
+            thin = slice(2, None), rows, columns
+            part[thin] = _whole(part[thin], weight[box][rows, columns], np.stack([columns, rows]))
     return found
 
 
-def _thin(here: np.ndarray, depth: float) -> Iterator[np.ndarray]:
-    """Of a region, (H, W), the connected parts that are nowhere so deep, each (H, W)."""
+def _thin(here: np.ndarray, depth: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of a region, (H, W), the connected parts that are nowhere so deep: rows and columns of each, (N,)."""
     mask = here.astype(np.uint8)
     inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     count, marks = cv2.connectedComponents(mask)
-    deep = np.unique(marks[inside >= depth])
-    for mark in set(range(1, count)) - set(deep.tolist()):
-        yield marks == mark
+    shallow = np.ones(count, bool)
+    shallow[marks[inside >= depth]] = False
+    shallow[0] = False  # what is not of the region
+    pixels = np.flatnonzero(shallow[marks])
+    pixels = pixels[np.argsort(marks.ravel()[pixels], kind="stable")]
+    ends = np.cumsum(np.bincount(marks.ravel()[pixels], minlength=count)[shallow])
+    for part in np.split(pixels, ends)[:-1]:
+        if len(part) >= FEW:
+            yield np.divmod(part, here.shape[1])
 
 
 def _whole(motion: np.ndarray, weight: np.ndarray, place: np.ndarray) -> np.ndarray:
