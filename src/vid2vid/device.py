@@ -40,6 +40,11 @@ def _probe(x: torch.Tensor) -> torch.Tensor:
     return (x + 1).sum()
 
 
+def for_long_integers(device: torch.device) -> torch.device:
+    """Where 64-bit integers are scattered by comparison: there, or on the CPU where Metal cannot."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """Where ``precision`` is bfloat16, convolutions compute in it; float32 leaves everything as it is. On the
     device "meta" nothing is computed, nor counted in anything else."""

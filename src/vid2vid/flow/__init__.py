@@ -8,7 +8,7 @@ from vid2vid.flow.confidence import forward_backward_mask, photometric_confidenc
 from vid2vid.flow.estimators import FlowEstimator, open_estimator
 from vid2vid.flow.files import read_exact_flow
 from vid2vid.flow.inertia import carried, swerved
-from vid2vid.flow.space import carried_in_space, motion_in_space
+from vid2vid.flow.space import carried_in_space, motion_in_space, nearing
 from vid2vid.flow.transforms import crop_flow, flip_flow, resize_flow
 from vid2vid.flow.warp import warp
 
@@ -22,6 +22,7 @@ __all__ = [
     "flip_flow",
     "forward_backward_mask",
     "motion_in_space",
+    "nearing",
     "open_estimator",
     "photometric_confidence",
     "read_exact_flow",

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vid2vid.device import for_long_integers
 from vid2vid.flow.warp import warp
 
 
@@ -61,7 +62,8 @@ def arrivals(place: Tensor, order: Tensor, reach: Tensor, size: tuple[int, ...])
         The number of the point, (H, W), 0 ... N - 1, where none arrived that of the nearest pixel; and where
         none did, (H, W), booleans.
     """
-    height, width = size
+    device, (height, width) = place.device, size
+    place, order, reach = (x.to(for_long_integers(device)) for x in (place, order, reach))
     pixel = place.round()
     hits = ((place - pixel).abs() <= reach).all(0) & (pixel >= 0).all(0)
     hits &= (pixel[0] < width) & (pixel[1] < height)
@@ -73,7 +75,7 @@ def arrivals(place: Tensor, order: Tensor, reach: Tensor, size: tuple[int, ...])
     best.scatter_reduce_(0, row * width + column, bits << 32 | points, "amax")
     empty = best < 0
     source = (best & 0xFFFFFFFF)[_nearest(empty.view(height, width)).to(best.device)]
-    return source * hits.any(), empty.view(height, width)
+    return (source * hits.any()).to(device), empty.view(height, width).to(device)
 
 
 def _nearest(empty: Tensor) -> Tensor:

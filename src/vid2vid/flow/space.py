@@ -61,7 +61,7 @@ def motion_in_space(flow: Tensor, regions: Tensor | None = None) -> Tensor:
     """
     if flow.is_meta:
         return flow.new_empty(len(flow), MOTION_CHANNELS, *flow.shape[2:])
-    flows = flow.detach().double().cpu().numpy()
+    flows = flow.detach().cpu().double().numpy()
     maps = np.zeros((len(flows), *flows.shape[2:])) if regions is None else regions.cpu().numpy()
     found = [_motion(*one) for one in zip(flows, maps, strict=True)]
     return torch.from_numpy(np.stack(found)).to(flow)
@@ -80,6 +80,16 @@ def carried_in_space(motion: Tensor, k: int) -> tuple[Tensor, Tensor]:
     found = [_carried(one, k) for one in motion.detach().float()]
     ways, empty = (torch.stack(part).to(motion.dtype) for part in zip(*found, strict=True))
     return ways, empty[:, None]
+
+
+def nearing(motion: Tensor) -> Tensor:
+    """Which way what comes nearer goes in the picture, (B, 2, H, W): up to 1 long, less close to the focus.
+
+    Args:
+        motion: as ``motion_in_space`` gives it.
+    """
+    away = motion[:, :2]
+    return away / (torch.hypot(away[:, :1], away[:, 1:]) + motion.shape[-1] / STEADY)
 
 
 def heading(flow: np.ndarray, rounds: int = 15) -> tuple[np.ndarray, np.ndarray] | None:
@@ -170,26 +180,28 @@ def _thin(here: np.ndarray, depth: float) -> Iterator[tuple[np.ndarray, np.ndarr
 def _whole(motion: np.ndarray, weight: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Motion, (5, N) without d, of what goes on as a whole: s on one plane, which may be one that faces us,
     and one t."""
-    share, scale = motion[0], weight / TOLERANCE**2
-    best, fitted = np.inf, motion
-    for flat, margin in ((True, 0.0), (False, PLAINLY)):
-        trust = weight
-        for _ in range(3):
-            middle = (trust * place).sum(1) / trust.sum()
-            off, mean = place - middle[:, None], (trust * share).sum() / trust.sum()
-            # Of two or three pixels in a row no slope can be told: it is held back.
-            spread = (trust * off) @ off.T / trust.sum() + 0.1 * np.eye(2)
-            slopes = np.linalg.solve(spread, (trust * off) @ (share - mean) / trust.sum())
-            tilt = np.zeros(2) if flat else slopes
-            plane = mean + tilt @ off
-            missed = (share - plane) ** 2 * scale
-            trust = weight / (1 + missed)
-        error = float(np.log1p(missed).mean())
-        if error < best - margin:
-            best = error
-            across = np.median(motion[3:], axis=1)
-            fitted = np.concatenate([plane[None], np.tile([*tilt, *across], (len(plane), 1)).T])
-    return fitted
+    facing, tilted = (_plane(motion[0], weight, place, flat) for flat in (True, False))
+    (share, slopes, _) = tilted if tilted[2] < facing[2] - PLAINLY else facing
+    alike = np.concatenate([slopes, np.median(motion[3:], axis=1)])
+    return np.concatenate([share[None], np.repeat(alike[:, None], len(share), axis=1)])
+
+
+def _plane(
+    values: np.ndarray, weight: np.ndarray, place: np.ndarray, flat: bool, rounds: int = 3
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The plane through N values, fitted as by ``_planes``, without slopes if it is flat: its heights, (N,),
+    its slopes, (2,), and how far it misses them in the mean."""
+    trust, slopes = weight, np.zeros(2)
+    for _ in range(rounds):
+        share = trust / trust.sum()
+        off = place - (place @ share)[:, None]
+        mean = values @ share
+        if not flat:
+            slopes = np.linalg.solve((share * off) @ off.T + 0.1 * np.eye(2), (share * off) @ (values - mean))
+        heights = mean + slopes @ off
+        missed = (values - heights) ** 2 * weight / TOLERANCE**2
+        trust = weight / (1 + missed)
+    return heights, slopes, float(np.log1p(missed).mean())
 
 
 def _planes(

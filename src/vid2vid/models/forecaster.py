@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vid2vid.conditions import told_apart
-from vid2vid.flow import carried_in_space, motion_in_space, swerved, warp
+from vid2vid.flow import carried_in_space, motion_in_space, nearing, swerved, warp
 from vid2vid.models.generator import FLOW_SCALE
 from vid2vid.models.layers import Decoder, Encoder, Upsampling, head, initialise, pad_to_multiple
 from vid2vid.types import GeneratorOutput, RecurrentState
@@ -35,8 +35,6 @@ SWERVE = 0.1
 """Pixels a frame faster with every frame, per unit of the residual's head."""
 LATELY = 8
 """Steps whose inertia is remembered: those of a chunk."""
-CLOSE = 25
-"""Within this part of the width from where the camera goes to, it is hard to tell which way is nearer."""
 FAR = 10.0
 """Frames ahead by which half of what time changes is changed."""
 VARIETY = 0.1
@@ -221,7 +219,7 @@ class Forecaster(nn.Module):
         picks = [max(given - self.history + i, 0) for i in range(self.history)]
         flow = condition[:, -1, self.condition_channels :]
         last, classes = first_frames[:, -1], self.network.classes
-        things = told_apart(last, classes, self.network.movers) if classes and not last.is_meta else None
+        things = told_apart(last, classes, self.network.movers) if classes else None
         motion = motion_in_space(flow, things)
         conditions = last, motion, torch.zeros_like(flow)
         return RecurrentState(conditions, (first_frames[:, picks].flatten(1, 2),))
@@ -234,11 +232,9 @@ class Forecaster(nn.Module):
         k = int(state.filled) + 1
         height, width = past.shape[-2:]
         way, empty = self._carried(motion, k)
-        away = motion[:, :2]
-        along = away / (torch.hypot(away[:, :1], away[:, 1:]) + width / CLOSE)
         seen = (
             pad_to_multiple(x, self.multiple, self._least)
-            for x in (past, warp(observed, way), way / k, empty, along)
+            for x in (past, warp(observed, way), way / k, empty, nearing(motion))
         )
         output = self.network(*seen, condition[:, : self.condition_channels].mean((2, 3)), k)
         output = output.map(lambda tensor: tensor[..., :height, :width])
@@ -251,11 +247,8 @@ class Forecaster(nn.Module):
     def _carried(self, motion: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """``carried_in_space``, of the last few steps not computed again: futures that a training tries
         differ in nothing but noise."""
-        for (
-            known,
-            step,
-            found,
-        ) in self._lately:  # holds them: no other takes their place in memory
+        # They are held, so that no other motion takes their place in memory.
+        for known, step, found in self._lately:
             if step == k and known.shape == motion.shape and known.data_ptr() == motion.data_ptr() != 0:
                 return found
         found = carried_in_space(motion, k)
